@@ -1,0 +1,129 @@
+/**
+ * Finds many literals and token shapes in bytes at once.
+ * It looks at the two last bytes of a window as wide as the shortest anchor and skips ahead by a table (Wu and Manber, 1994),
+ * so that output without secrets costs less than one look per byte.
+ * Invariant: the answer at an offset depends on the bytes from there on alone, so a search may restart anywhere outside a match.
+ */
+import type { TokenShape } from './token-shapes.ts';
+
+/** @internal Something to find. */
+export interface Needle {
+  readonly name: string;
+  /** The literal, or the prefix of a shape. */
+  readonly anchor: Buffer;
+  readonly shape?: ShapeBody;
+}
+
+/** @internal What follows a shape's prefix. */
+export interface ShapeBody {
+  /** 1 for bytes that may follow. */
+  readonly allowed: Uint8Array;
+  readonly minLength: number;
+  readonly maxLength: number;
+  readonly minDots: number;
+}
+
+/** @internal A match, or that more bytes are needed to know. */
+export type MatchResult =
+  | { readonly kind: 'match'; readonly end: number; readonly name: string }
+  | { readonly kind: 'more' };
+
+/** @internal */
+export interface Search {
+  /** The first offset from `from` on where a match may start; `bytes.length` when there is none. */
+  nextCandidate(bytes: Uint8Array, from: number): number;
+  /** The longest match that starts at `at`; with `isFinal` nothing follows `bytes`. */
+  matchAt(bytes: Uint8Array, at: number, isFinal: boolean): MatchResult | undefined;
+}
+
+/** @internal The bytes a shape's class admits. */
+export function shapeBody(shape: TokenShape): ShapeBody {
+  const pattern = new RegExp(`^[${shape.characters}]$`);
+  const allowed = new Uint8Array(256);
+  for (let byte = 0; byte < 128; byte++) {
+    if (pattern.test(String.fromCharCode(byte))) allowed[byte] = 1;
+  }
+  return {
+    allowed,
+    minLength: shape.minLength,
+    maxLength: shape.maxLength ?? DEFAULT_MAX_LENGTH,
+    minDots: shape.minDots ?? 0,
+  };
+}
+
+/** @internal Prepares a search for `needles`, each of at least 3 bytes. */
+export function createSearch(needles: readonly Needle[]): Search {
+  const width = Math.min(MAX_WIDTH, ...needles.map((needle) => needle.anchor.byteLength));
+  const skips = new Uint8Array(65_536).fill(width - 1);
+  const needlesByBlock = new Map<number, Needle[]>();
+  for (const needle of needles) {
+    for (let at = 0; at <= width - 2; at++) {
+      const block = needle.anchor.readUInt16BE(at);
+      skips[block] = Math.min(skips[block] ?? 0, width - 2 - at);
+    }
+    const lastBlock = needle.anchor.readUInt16BE(width - 2);
+    needlesByBlock.set(lastBlock, [...(needlesByBlock.get(lastBlock) ?? []), needle]);
+  }
+
+  return {
+    nextCandidate(bytes, from) {
+      const length = bytes.length;
+      if (needles.length === 0) return length;
+      let last = from + width - 1;
+      while (last < length) {
+        // Indexes are in range by the loop's condition; a check per byte would halve the speed.
+        const skip = skips[((bytes[last - 1] as number) << 8) | (bytes[last] as number)] as number;
+        if (skip === 0) return last - width + 1;
+        last += skip;
+      }
+      // What is left is shorter than an anchor: any of it may be the start of one.
+      return Math.min(length, Math.max(from, length - width + 1));
+    },
+    matchAt(bytes, at, isFinal) {
+      const isWhole = at + width <= bytes.length;
+      const candidates = isWhole
+        ? needlesByBlock.get(((bytes[at + width - 2] ?? 0) << 8) | (bytes[at + width - 1] ?? 0))
+        : needles;
+      let longest: MatchResult | undefined;
+      for (const needle of candidates ?? []) {
+        const result = matchNeedle(needle, bytes, at, isFinal);
+        if (result === undefined) continue;
+        if (result.kind === 'more') return result;
+        if (longest === undefined || (longest.kind === 'match' && result.end > longest.end)) longest = result;
+      }
+      return longest;
+    },
+  };
+}
+
+function matchNeedle(
+  needle: Needle,
+  bytes: Uint8Array,
+  at: number,
+  isFinal: boolean,
+): MatchResult | undefined {
+  const { anchor, shape, name } = needle;
+  const compared = Math.min(anchor.length, bytes.length - at);
+  for (let index = 0; index < compared; index++) {
+    if (anchor[index] !== bytes[at + index]) return undefined;
+  }
+  if (compared < anchor.length) return isFinal ? undefined : NEED_MORE;
+  const bodyStart = at + anchor.length;
+  if (shape === undefined) return { kind: 'match', end: bodyStart, name };
+
+  const limit = Math.min(bytes.length, bodyStart + shape.maxLength);
+  let end = bodyStart;
+  let dots = 0;
+  while (end < limit && shape.allowed[bytes[end] ?? 0] === 1) {
+    if (bytes[end] === DOT) dots += 1;
+    end += 1;
+  }
+  if (end === bytes.length && end < bodyStart + shape.maxLength && !isFinal) return NEED_MORE;
+  if (end - bodyStart < shape.minLength || dots < shape.minDots) return undefined;
+  return { kind: 'match', end, name };
+}
+
+const NEED_MORE: MatchResult = { kind: 'more' };
+const DEFAULT_MAX_LENGTH = 16 * 1024;
+const MAX_WIDTH = 8;
+const DOT = 46;
