@@ -6,7 +6,7 @@ import { hostname } from 'node:os';
 
 import { createLinuxProcessTable } from './linux-process-table.ts';
 import { createPsProcessTable } from './ps-process-table.ts';
-import type { ProcessTable } from './process-table.ts';
+import type { ProcessListing, ProcessTable } from './process-table.ts';
 
 /** What the runner needs to know of the machine it runs on. */
 export interface Host {
@@ -21,6 +21,12 @@ export interface Host {
   /** Who is alive. */
   readonly processes: ProcessTable;
   /**
+   * A listing shared by all who only want figures, at most 500 ms old.
+   *
+   * @param nowMonotonicMs - the clock's monotonic time
+   */
+  recentListing(nowMonotonicMs: number): ProcessListing;
+  /**
    * Sends a signal to a process, or to a group with a negative id.
    *
    * @returns false when there is none, or it belongs to another user
@@ -30,12 +36,20 @@ export interface Host {
 
 /** The machine this process runs on. */
 export function createHost(): Host {
+  const processes = process.platform === 'linux' ? createLinuxProcessTable() : createPsProcessTable();
+  let recent: { readonly listing: ProcessListing; readonly atMs: number } | undefined;
   return {
     name: hostname(),
     pid: process.pid,
     env: process.env,
     nodePath: process.execPath,
-    processes: process.platform === 'linux' ? createLinuxProcessTable() : createPsProcessTable(),
+    processes,
+    recentListing(nowMonotonicMs) {
+      if (recent === undefined || nowMonotonicMs - recent.atMs > MAX_LISTING_AGE_MS) {
+        recent = { listing: processes.list(), atMs: nowMonotonicMs };
+      }
+      return recent.listing;
+    },
     signal: sendSignal,
   };
 }
@@ -48,3 +62,5 @@ function sendSignal(pid: number, signal: NodeJS.Signals): boolean {
     return false;
   }
 }
+
+const MAX_LISTING_AGE_MS = 500;

@@ -91,7 +91,7 @@ async function watchWorker(context: StepContext, worker: WorkerProcess, isOurChi
     host: context.host,
     rootIsRecent: isOurChild,
   });
-  context.sampleWith(() => sampleTree(tree));
+  context.sampleWith(() => sampleTree(context, tree));
   context.pauseWith((isPaused) => tree.signal(isPaused ? 'SIGSTOP' : 'SIGCONT', tree.scan().alive));
 
   const first = await Promise.race([worker.exited, whenAborted(context.signal)]);
@@ -145,8 +145,8 @@ function cpuOf(context: StepContext): { cpuMs?: number } {
   return cpuMs === undefined ? {} : { cpuMs };
 }
 
-function sampleTree(tree: ProcessTree): { cpuMs: number; rssBytes: number } {
-  const { alive } = tree.scan();
+function sampleTree(context: StepContext, tree: ProcessTree): { cpuMs: number; rssBytes: number } {
+  const alive = tree.peek(context.host.recentListing(context.clock.monotonicMs()));
   return {
     cpuMs: alive.reduce((sum, entry) => sum + entry.cpuMs, 0),
     rssBytes: alive.reduce((sum, entry) => sum + entry.rssBytes, 0),

@@ -20,6 +20,8 @@ export interface ProcessTree {
   readonly root: ProcessIdentity;
   /** Reads the process table once and returns the run's members. */
   scan(): TreeScan;
+  /** The members that a recent listing shows by group, parent and memory alone: cheap, for figures, never for proof. */
+  peek(listing: ProcessListing): readonly ProcessEntry[];
   /** Scans until two scans agree that nobody is left, or somebody is found. */
   scanForSurvivors(): readonly ProcessEntry[];
   /**
@@ -54,26 +56,29 @@ export function createProcessTree(options: ProcessTreeOptions): ProcessTree {
   const seen = new Map<number, number>();
   let groupIsOurs = options.rootIsRecent;
 
-  const isMember = (entry: ProcessEntry): boolean =>
+  const isKnown = (entry: ProcessEntry): boolean =>
     seen.get(entry.pid) === entry.startTime ||
     (groupIsOurs && (entry.sessionId === root.pid || entry.groupId === root.pid)) ||
-    (entry.pid === root.pid && entry.startTime === root.startTime) ||
-    host.processes.carries(entry.pid, mark);
+    (entry.pid === root.pid && entry.startTime === root.startTime);
+  const isMember = (entry: ProcessEntry): boolean => isKnown(entry) || host.processes.carries(entry.pid, mark);
 
-  const findMembers = (listing: ProcessListing): ProcessEntry[] => {
+  const findMembers = (
+    listing: ProcessListing,
+    belongs: (entry: ProcessEntry) => boolean,
+  ): ProcessEntry[] => {
     const candidates = listing.entries.filter(
       (entry) => entry.startTime >= root.startTime && entry.pid !== host.pid,
     );
     const rootEntry = candidates.find((entry) => entry.pid === root.pid);
     if (rootEntry !== undefined) groupIsOurs = rootEntry.startTime === root.startTime;
-    const members = new Map(candidates.filter(isMember).map((entry) => [entry.pid, entry]));
+    const members = new Map(candidates.filter(belongs).map((entry) => [entry.pid, entry]));
     addChildren(members, candidates);
     return [...members.values()];
   };
 
   const scan = (): TreeScan => {
     const listing = host.processes.list();
-    const members = findMembers(listing);
+    const members = findMembers(listing, isMember);
     for (const entry of members) seen.set(entry.pid, entry.startTime);
     return { alive: members.filter((entry) => entry.state !== 'zombie'), conclusive: !listing.torn };
   };
@@ -81,6 +86,11 @@ export function createProcessTree(options: ProcessTreeOptions): ProcessTree {
   return {
     root,
     scan,
+    peek(listing) {
+      const members = findMembers(listing, isKnown);
+      for (const entry of members) seen.set(entry.pid, entry.startTime);
+      return members.filter((entry) => entry.state !== 'zombie');
+    },
     scanForSurvivors() {
       let emptyScans = 0;
       for (let pass = 0; pass < MAX_PASSES && emptyScans < 2; pass += 1) {
