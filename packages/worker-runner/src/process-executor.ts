@@ -7,12 +7,18 @@ import { join } from 'node:path';
 
 import { resolveCommand } from './command.ts';
 import type { EndRequest, StepContext, StepExit, WorkerExecutor } from './executor.ts';
-import { endTree } from './kill-ladder.ts';
+import { endTree, type TreeEnd } from './kill-ladder.ts';
 import type { ProcessEntry, ProcessIdentity } from './process-table.ts';
 import { createProcessTree, type ProcessTree } from './process-tree.ts';
 import type { Straggler } from './result.ts';
 import { buildStepEnv } from './step-env.ts';
-import { attachWorker, readCpuMs, spawnWorker, type WorkerExit, type WorkerProcess } from './worker-process.ts';
+import {
+  attachWorker,
+  readCpuMs,
+  spawnWorker,
+  type WorkerExit,
+  type WorkerProcess,
+} from './worker-process.ts';
 import { runMarkOf } from './wrapper.ts';
 
 /** The executor that starts processes: the default. */
@@ -45,7 +51,13 @@ export function createAttachedExecutor(wrapper: ProcessIdentity): WorkerExecutor
 async function executeProcess(context: StepContext): Promise<StepExit> {
   const { request, writer, host } = context;
   const { runDir, artifactsDir } = writer.paths;
-  const run = { runDir, artifactsDir, taskId: request.taskId, runId: request.runId, attempt: request.attempt };
+  const run = {
+    runDir,
+    artifactsDir,
+    taskId: request.taskId,
+    runId: request.runId,
+    attempt: request.attempt,
+  };
   const { env: requestEnv, passEnv, worktreePath } = request.runtime;
   const env = buildStepEnv({ hostEnv: host.env, passEnv, env: requestEnv, run });
   const command = resolveCommand(request.command, worktreePath, env);
@@ -83,7 +95,11 @@ function openStdin(runDir: string, content: string): number {
   }
 }
 
-async function watchWorker(context: StepContext, worker: WorkerProcess, isOurChild: boolean): Promise<StepExit> {
+async function watchWorker(
+  context: StepContext,
+  worker: WorkerProcess,
+  isOurChild: boolean,
+): Promise<StepExit> {
   const { runDir } = context.writer.paths;
   const tree = createProcessTree({
     root: worker.identity,
@@ -109,25 +125,31 @@ async function settleExit(context: StepContext, exit: WorkerExit, tree: ProcessT
     if (wasKilled) await context.checkpointBeforeKill();
   }
   const { stragglerGraceSec, killGraceSec } = context.request.limits;
-  const end = await climb(context, tree, Math.min(stragglerGraceSec, killGraceSec));
-  const base = { stragglers: left.map(toStraggler), survivors: end.map(toStraggler) };
+  const { survivors } = await climb(context, tree, Math.min(stragglerGraceSec, killGraceSec));
+  const base = { stragglers: left.map(toStraggler), survivors: survivors.map(toStraggler) };
   if (!wasKilled) return { how: 'exited', exitCode: exit.exitCode, ...base, ...cpuOf(context) };
   return { how: 'lost', reason: left.length > 0 ? 'wrapper_lost' : 'killed_from_outside', ...base };
 }
 
 /** Something asked for the end: a last checkpoint, the ladder, and whatever exit code came out of it. */
-async function endOnRequest(context: StepContext, worker: WorkerProcess, tree: ProcessTree): Promise<StepExit> {
+async function endOnRequest(
+  context: StepContext,
+  worker: WorkerProcess,
+  tree: ProcessTree,
+): Promise<StepExit> {
   const { reason } = context.signal.reason as EndRequest;
   // A lease that runs out does not wait for a checkpoint.
   if (reason !== 'lease_lost') await context.checkpointBeforeKill();
-  const survivors = await climb(context, tree, context.request.limits.killGraceSec);
+  const { survivors, escalated } = await climb(context, tree, context.request.limits.killGraceSec);
   // With survivors the wrapper may be among them: then nobody waits for it.
-  const exit = survivors.length > 0 ? {} : await worker.exited;
-  return { how: 'exited', exitCode: exit.exitCode, survivors: survivors.map(toStraggler), ...cpuOf(context) };
+  const { exitCode } = survivors.length > 0 ? { exitCode: undefined } : await worker.exited;
+  // Our SIGKILL took the wrapper too, which then wrote no exit status: the journaled intent stands in for it.
+  const signal = exitCode === undefined && escalated ? 'SIGKILL' : undefined;
+  return { how: 'exited', exitCode, signal, survivors: survivors.map(toStraggler), ...cpuOf(context) };
 }
 
-async function climb(context: StepContext, tree: ProcessTree, graceSec: number): Promise<readonly ProcessEntry[]> {
-  const end = await endTree(tree, {
+function climb(context: StepContext, tree: ProcessTree, graceSec: number): Promise<TreeEnd> {
+  return endTree(tree, {
     graceMs: graceSec * 1000,
     killMs: KILL_MS,
     clock: context.clock,
@@ -137,7 +159,6 @@ async function climb(context: StepContext, tree: ProcessTree, graceSec: number):
         names: members.map(toStraggler),
       }),
   });
-  return end.survivors;
 }
 
 function cpuOf(context: StepContext): { cpuMs?: number } {
