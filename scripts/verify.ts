@@ -21,6 +21,9 @@ export const parts: readonly string[] = [
   'check:unused',
   'check:boundaries',
   'check:changesets',
+  'check:api',
+  'check:pack',
+  'check:docs',
   'test:run',
 ];
 
