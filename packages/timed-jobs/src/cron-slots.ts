@@ -16,10 +16,15 @@ export function nextCronSlot(pattern: WallPattern, zone: Zone, afterMs: number):
   let segment = zone.segmentAt(fromMs);
 
   // Straight to the neighbourhood of the next match, so that a leap day does not walk through eight years of segments.
-  const earliestWallMs = fromMs + Math.min(segment.offsetMs, segment.formerOffsetMs);
+  const isSettled = fromMs > segment.startMs + LARGEST_SHIFT_MS;
+  const lowestOffsetMs = isSettled ? segment.offsetMs : Math.min(segment.offsetMs, segment.formerOffsetMs);
+  const earliestWallMs = fromMs + lowestOffsetMs;
   const wallMs = pattern.next(earliestWallMs, earliestWallMs + HORIZON_MS);
   if (wallMs === undefined) return undefined;
-  const nearMs = wallMs - segment.offsetMs - LARGEST_SHIFT_MS;
+  // Far from any change, wall time and real time run in step: nearly every call ends here.
+  const directMs = wallMs - segment.offsetMs;
+  if (isSettled && directMs < segment.endMs) return directMs;
+  const nearMs = directMs - LARGEST_SHIFT_MS;
   if (nearMs > segment.endMs) {
     fromMs = nearMs;
     segment = zone.segmentAt(fromMs);

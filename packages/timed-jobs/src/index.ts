@@ -1,4 +1,12 @@
 export { TimedJobsError, type TimedJobsErrorCode } from './errors.ts';
+export {
+  explainSlot,
+  forecast,
+  type ForecastSlot,
+  type ForecastState,
+  nextSlots,
+  type SlotExplanation,
+} from './forecast.ts';
 export { createOpenGate, type Gate, type GateAnswer, type Leadership } from './gate.ts';
 export type { Logger, LogMethod } from './logger.ts';
 export type { TickConfig } from './options.ts';
@@ -21,6 +29,25 @@ export {
   type SchedulePolicy,
   type ScheduleSpec,
 } from './schedule.ts';
+export type { DecideContext } from './schedule-decider.ts';
+export { createScheduler, type Scheduler, type SchedulerOptions, type SchedulerPass } from './scheduler.ts';
+export {
+  type Outage,
+  simulate,
+  type SimulatedDecision,
+  type SimulatedSchedule,
+  type SimulateOptions,
+  type SimulationResult,
+} from './simulate.ts';
+export {
+  createMemorySlotStore,
+  type DecideAnswer,
+  type DecideRequest,
+  type DecisionRecord,
+  type MemorySlotStore,
+  type MemorySlotStoreOptions,
+  type SlotStore,
+} from './slot-store.ts';
 export type { TickDecision, TickResult } from './tick.ts';
 export {
   createTimedJobs,
@@ -29,3 +56,4 @@ export {
   type TimedJobs,
   type TimedJobsOptions,
 } from './timed-jobs.ts';
+export type { SlotAnswer } from './why.ts';

@@ -201,6 +201,9 @@ export function parseSchedule(spec: ScheduleSpec): Schedule {
     overlap: oneOf('overlap', spec.overlap ?? 'queue-one', OVERLAPS, refuse),
     delayMs: jitterMs === 0 ? 0 : stableHash(name) % jitterMs,
   };
+  // Planning asks "is there another one?" and, a slot later, "which is next?": the same question twice.
+  let askedMs = NaN;
+  let answeredMs: number | undefined;
   return {
     name,
     kind: slots.kind,
@@ -212,8 +215,11 @@ export function parseSchedule(spec: ScheduleSpec): Schedule {
       JSON.stringify([slots.text, zone.name, policy, notBeforeMs, notAfterMs, spec.blackouts ?? []]),
     ).toString(36),
     nextAfter(afterMs) {
+      if (afterMs === askedMs) return answeredMs;
       const slotMs = slots.nextAfter(Math.max(afterMs, notBeforeMs - 1));
-      return slotMs === undefined || slotMs > notAfterMs ? undefined : slotMs;
+      askedMs = afterMs;
+      answeredMs = slotMs === undefined || slotMs > notAfterMs ? undefined : slotMs;
+      return answeredMs;
     },
     isBlackedOut: (slotMs) => blackouts.some((contains) => contains(slotMs)),
   };

@@ -98,7 +98,7 @@ export function createTicker<Services>(options: TickerOptions<Services>): Ticker
     },
     current: () => current,
     async idle() {
-      while (current !== undefined) await current;
+      for (let tick = current; tick !== undefined; tick = current) await tick;
     },
     abort: (reason) => abortCurrent.abort(reason),
   };
