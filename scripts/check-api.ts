@@ -87,6 +87,8 @@ function checkEntry(
           default: { logLevel: ExtractorLogLevel.Error },
           // We publish no @public/@beta tags: what index.ts exports is public.
           'ae-missing-release-tag': { logLevel: ExtractorLogLevel.None },
+          // Here another package of ours resolves to its sources; its own report looks at its declarations.
+          'ae-wrong-input-file-type': { logLevel: ExtractorLogLevel.None },
         },
         tsdocMessageReporting: { default: { logLevel: ExtractorLogLevel.Error } },
       },

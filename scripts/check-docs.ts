@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { type DocExample, readExamples, writeExample } from './doc-examples.ts';
-import { cleanEnvironment, runProgram } from './pnpm.ts';
+import { cleanEnvironment, findTool, runProgram } from './pnpm.ts';
 import { report } from './report.ts';
 import { type WorkspacePackage, listFiles, listPackages, repositoryRoot } from './workspace.ts';
 
@@ -145,7 +145,7 @@ function compile(
 ): { passed: boolean; output: string } {
   const project = join(folder, 'tsconfig.json');
   writeFileSync(project, JSON.stringify({ extends: join(root, 'tsconfig.test.json'), files, include: [] }));
-  return runProgram('tsc', ['-p', project, '--pretty', 'false'], { cwd: root });
+  return runProgram(findTool('tsc'), ['-p', project, '--pretty', 'false'], { cwd: root });
 }
 
 function run(root: string, { document, line }: DocExample, file: string): readonly string[] {

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
-import { runProgram } from './pnpm.ts';
+import { findTool, runProgram } from './pnpm.ts';
 import { report } from './report.ts';
 import { type Tarball, packAll } from './tarballs.ts';
 import { type Manifest, repositoryRoot } from './workspace.ts';
@@ -105,7 +105,7 @@ async function findPublintProblems({ file }: Tarball): Promise<readonly string[]
 function findTypeProblems({ file, manifest, workspacePackage }: Tarball): readonly string[] {
   if (manifest.exports?.['.'] === undefined) return [];
   const args = [file, '--profile', 'esm-only', '--no-color', '--no-emoji', '--format', 'ascii'];
-  const { passed, output } = runProgram('attw', args, { cwd: workspacePackage.path });
+  const { passed, output } = runProgram(findTool('attw'), args, { cwd: workspacePackage.path });
   return passed ? [] : [`attw: ${output}`];
 }
 

@@ -60,6 +60,11 @@ export function runProgram(
   return { passed, output: `${result.stdout}${result.stderr}${passed ? '' : end}`.trim() };
 }
 
+/** The executable of a tool this repository declares, whatever PATH says. */
+export function findTool(name: string): string {
+  return join(repositoryRoot, 'node_modules', '.bin', name);
+}
+
 /** The environment without npm's variables, which an inner npm or pnpm would take for settings; the registry's stay. */
 export function cleanEnvironment(): NodeJS.ProcessEnv {
   const kept = /^npm_config_(registry|.*proxy|cafile|cache|userconfig)$/i;

@@ -3,11 +3,11 @@
 // Packs every published package into release/, installs those tarballs with plain npm in an empty folder outside this
 // repository, compiles the README examples against the packed types, and runs each on every Node we promise.
 
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { readExamples, writeExample } from './doc-examples.ts';
-import { findNode, runProgram } from './pnpm.ts';
+import { findNode, findTool, runProgram } from './pnpm.ts';
 import { report } from './report.ts';
 import { type Tarball, packAll } from './tarballs.ts';
 import { readJson, repositoryRoot } from './workspace.ts';
@@ -53,10 +53,12 @@ function findReleaseProblems(tarballs: readonly Tarball[]): readonly string[] {
 
 function findUseProblems(consumer: string, { workspacePackage, manifest }: Tarball): readonly string[] {
   const { folder, shortName } = workspacePackage;
-  const examples = readExamples(join(consumer, 'node_modules', manifest.name, 'README.md'));
+  const readme = join(consumer, 'node_modules', manifest.name, 'README.md');
+  if (!existsSync(readme)) return [`${folder}: the tarball has no README.md`];
+  const examples = readExamples(readme);
   if (examples.length === 0) return [`${folder}/README.md has no example to run`];
   const programs = examples.map((example) => writeExample(example, join(consumer, shortName)));
-  const compiled = runProgram('tsc', ['-p', join(consumer, 'tsconfig.json'), '--pretty', 'false'], {
+  const compiled = runProgram(findTool('tsc'), ['-p', join(consumer, 'tsconfig.json'), '--pretty', 'false'], {
     cwd: consumer,
   });
   if (!compiled.passed)

@@ -30,15 +30,18 @@ export function packAll(root: string, folder: string): readonly Tarball[] {
     const { name, version } = workspacePackage.manifest;
     runPnpm(workspacePackage.path, ['pack', '--pack-destination', folder]);
     const file = join(folder, `${name.replace('@', '').replace('/', '-')}-${version}.tgz`);
-    const list = execFileSync('tar', ['-tzf', file], { encoding: 'utf8' }).trim().split('\n');
-    const manifest = JSON.parse(
-      execFileSync('tar', ['-xzOf', file, 'package/package.json'], { encoding: 'utf8' }),
-    ) as Manifest;
-    return {
-      workspacePackage,
-      file,
-      manifest,
-      entries: list.map((entry) => entry.replace('package/', '')).toSorted(),
-    };
+    return openTarball(workspacePackage, file);
   });
+}
+
+/** Reads what a tarball holds. */
+export function openTarball(workspacePackage: WorkspacePackage, file: string): Tarball {
+  const list = execFileSync('tar', ['-tzf', file], { encoding: 'utf8' }).trim().split('\n');
+  const manifest = execFileSync('tar', ['-xzOf', file, 'package/package.json'], { encoding: 'utf8' });
+  return {
+    workspacePackage,
+    file,
+    manifest: JSON.parse(manifest) as Manifest,
+    entries: list.map((entry) => entry.replace('package/', '')).toSorted(),
+  };
 }
