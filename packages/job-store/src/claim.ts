@@ -3,19 +3,21 @@
  * Invariant: an expired lease is ended (its token made invalid) before the room it held is given away, so that live
  * leases never exceed a limit even when the late owner comes back.
  */
-import type { Job, Lease } from './jobs.ts';
+import type { Lease } from './jobs.ts';
 import { MAX_KIND_LENGTH, requireInteger, requireText } from './options.ts';
 import type { ReadStatements } from './read-statements.ts';
 import type { ClaimLimits, ClaimNextRequest, ClaimRequest } from './requests.ts';
 import type { ClaimRefusal, ClaimResult } from './results.ts';
 import {
   parseCandidateRow,
+  parseClaimableRow,
   parseCountRow,
   parseInteger,
   parseJobRow,
   parseText,
-  rowToJob,
   rowToLease,
+  type ClaimableRow,
+  type JobRow,
   type ReadLargeValue,
 } from './rows.ts';
 import type { WriteStatements } from './statements.ts';
@@ -87,19 +89,17 @@ export function claimNamed(context: ClaimContext, request: ClaimRequest, nowMs: 
   if (isPaused(context, kind)) return { outcome: 'refused', reason: 'paused' };
   sweep(context, nowMs);
   const stored = context.reads.job.get({ kind, key });
-  const job = stored === undefined ? undefined : rowToJob(parseJobRow(stored), context.readLargeValue);
-  const refusal = refusalOf(job, request, nowMs);
+  const refusal = refusalOf(stored === undefined ? undefined : parseJobRow(stored), request, nowMs);
   if (refusal !== undefined) return refusal;
   if (request.maxConcurrent !== undefined) {
     const running = parseInteger(context.reads.runningOfKind.get({ kind }));
     if (running >= request.maxConcurrent) return { outcome: 'refused', reason: 'concurrency_limit' };
   }
-  const jobId =
-    job?.jobId ??
-    parseInteger(
-      context.writes.createForClaim.get({ kind, key, nowMs, defaultRetries: context.defaultRetries }),
-    );
-  return { outcome: 'claimed', lease: claimById(context, jobId, takeTokens(context, 1), request, nowMs) };
+  if (stored === undefined) {
+    context.writes.createForClaim.run({ kind, key, nowMs, defaultRetries: context.defaultRetries });
+  }
+  const row = parseJobRow(stored ?? context.reads.job.get({ kind, key }));
+  return { outcome: 'claimed', lease: claimRow(context, row, takeTokens(context, 1), request, nowMs) };
 }
 
 /** @internal Takes the next due jobs: kinds in turn, within a kind by priority, due time and key. */
@@ -134,8 +134,9 @@ export function claimNext(
 interface Room {
   readonly ofKind: (kind: string) => number;
   readonly hasKeyLimits: boolean;
-  readonly ofConcurrencyKey: (key: string) => number;
-  readonly take: (kind: string, concurrencyKey: string | null) => void;
+  readonly take: (kind: string, count: number) => void;
+  /** Takes one place of a concurrency key; false when there is none. */
+  readonly takeConcurrencyKey: (key: string) => boolean;
 }
 
 function claimOfKind(
@@ -146,46 +147,33 @@ function claimOfKind(
   room: Room,
   nowMs: number,
 ): Lease[] {
-  const count = Math.min(share, room.ofKind(kind));
-  if (count <= 0) return [];
-  if (room.hasKeyLimits) {
-    const jobIds = pickUnderKeyLimits(context, kind, count, room);
-    const tokenBase = takeTokens(context, jobIds.length) - jobIds.length;
-    return jobIds.map((jobId, index) => claimById(context, jobId, tokenBase + index + 1, request, nowMs));
-  }
-  const leaseUntilMs = nowMs + request.leaseMs;
-  const { workerId, node } = request;
-  const rows = context.writes.claimReady.all({
-    kind,
-    limit: count,
-    tokenBase: takeTokens(context, count) - count,
-    workerId,
-    node: node ?? null,
-    runDir: null,
-    leaseUntilMs,
-    nowMs,
-  });
-  const claim = { workerId, node, leaseUntilMs, nowMs };
-  const leases = rows.map((row) => rowToLease(row, claim, context.readLargeValue));
-  for (const _lease of leases) room.take(kind, null);
-  return leases.sort((a, b) => a.token - b.token);
+  const { reads } = context;
+  const limit = Math.min(share, room.ofKind(kind));
+  if (limit <= 0) return [];
+  const rows = room.hasKeyLimits
+    ? pickUnderKeyLimits(context, kind, limit, room).map((jobId) => reads.claimable.get({ jobId }))
+    : reads.readyOfKind.all({ kind, limit });
+  room.take(kind, rows.length);
+  const tokenBase = takeTokens(context, rows.length) - rows.length;
+  return rows.map((row, index) =>
+    claimRow(context, parseClaimableRow(row), tokenBase + index + 1, request, nowMs),
+  );
 }
 
-function pickUnderKeyLimits(context: ClaimContext, kind: string, count: number, room: Room): number[] {
+function pickUnderKeyLimits(context: ClaimContext, kind: string, limit: number, room: Room): number[] {
   const picked: number[] = [];
-  for (const value of context.reads.readyOfKind.iterate({ kind })) {
+  for (const value of context.reads.readyKeysOfKind.iterate({ kind })) {
     const row = parseCandidateRow(value);
-    if (row.concurrency_key !== null && room.ofConcurrencyKey(row.concurrency_key) <= 0) continue;
-    room.take(kind, row.concurrency_key);
+    if (row.concurrency_key !== null && !room.takeConcurrencyKey(row.concurrency_key)) continue;
     picked.push(row.job_id);
-    if (picked.length === count) break;
+    if (picked.length === limit) break;
   }
   return picked;
 }
 
-function claimById(
+function claimRow(
   context: ClaimContext,
-  jobId: number,
+  row: ClaimableRow,
   token: number,
   request: ClaimRequest | ClaimNextRequest,
   nowMs: number,
@@ -193,8 +181,8 @@ function claimById(
   const { workerId, node } = request;
   const runDir = 'runDir' in request ? request.runDir : undefined;
   const leaseUntilMs = nowMs + request.leaseMs;
-  const row = context.writes.claimNamed.get({
-    jobId,
+  context.writes.claim.run({
+    jobId: row.job_id,
     token,
     workerId,
     node: node ?? null,
@@ -202,7 +190,7 @@ function claimById(
     leaseUntilMs,
     nowMs,
   });
-  return rowToLease(row, { workerId, node, leaseUntilMs, nowMs }, context.readLargeValue);
+  return rowToLease(row, { token, workerId, node, leaseUntilMs, nowMs }, context.readLargeValue);
 }
 
 /** The kinds to serve: those asked for, or all with ready jobs, starting after the one served last, without paused ones. */
@@ -236,11 +224,14 @@ function createRoom(context: ClaimContext, limits: ClaimLimits | undefined): Roo
   return {
     hasKeyLimits,
     ofKind: (kind) => (kindLimits.get(kind) ?? limits?.perKind ?? Infinity) - (byKind.get(kind) ?? 0),
-    ofConcurrencyKey: (key) =>
-      (keyLimits.get(key) ?? limits?.perConcurrencyKey ?? Infinity) - (byKey.get(key) ?? 0),
-    take(kind, concurrencyKey) {
-      byKind.set(kind, (byKind.get(kind) ?? 0) + 1);
-      if (concurrencyKey !== null) byKey.set(concurrencyKey, (byKey.get(concurrencyKey) ?? 0) + 1);
+    take(kind, count) {
+      byKind.set(kind, (byKind.get(kind) ?? 0) + count);
+    },
+    takeConcurrencyKey(key) {
+      const taken = byKey.get(key) ?? 0;
+      if (taken >= (keyLimits.get(key) ?? limits?.perConcurrencyKey ?? Infinity)) return false;
+      byKey.set(key, taken + 1);
+      return true;
     },
   };
 }
@@ -254,24 +245,26 @@ function takeTokens(context: ClaimContext, count: number): number {
   return parseInteger(context.writes.takeTokens.get({ count }));
 }
 
-function refusalOf(job: Job | undefined, request: ClaimRequest, nowMs: number): ClaimResult | undefined {
-  const refuse = (reason: ClaimRefusal, untilMs?: number): ClaimResult =>
-    untilMs === undefined ? { outcome: 'refused', reason } : { outcome: 'refused', reason, untilMs };
-  if (job === undefined) return request.create === false ? refuse('not_found') : undefined;
+function refusalOf(job: JobRow | undefined, request: ClaimRequest, nowMs: number): ClaimResult | undefined {
+  if (job === undefined) return request.create === false ? refuse('not_found', null) : undefined;
   switch (job.status) {
     case 'running':
-      return refuse('already_running', job.leaseUntilMs);
+      return refuse('already_running', job.lease_until_ms);
     case 'done':
-      return refuse('up_to_date');
+      return refuse('up_to_date', null);
     case 'cancelled':
-      return refuse('cancelled');
+      return refuse('cancelled', null);
     case 'error':
-      if (job.retryAtMs === undefined) return refuse('retry_exhausted');
-      return job.retryAtMs > nowMs ? refuse('retry_pending', job.retryAtMs) : undefined;
+      if (job.retry_at_ms === null) return refuse('retry_exhausted', null);
+      return job.retry_at_ms > nowMs ? refuse('retry_pending', job.retry_at_ms) : undefined;
     case 'pending':
       break;
   }
-  return job.dueAtMs > nowMs ? refuse('not_due', job.dueAtMs) : undefined;
+  return job.due_at_ms > nowMs ? refuse('not_due', job.due_at_ms) : undefined;
+}
+
+function refuse(reason: ClaimRefusal, untilMs: number | null): ClaimResult {
+  return { outcome: 'refused', reason, ...(untilMs === null ? {} : { untilMs }) };
 }
 
 const SWEEP_LIMIT = 500;

@@ -19,10 +19,14 @@ export function requireInteger(
 export function requireText(name: string, value: string, maxLength: number = MAX_TEXT_LENGTH): string {
   if (typeof value !== 'string' || value.length === 0 || value.length > maxLength) {
     throw new TypeError(
-      `Cannot use ${name} "${`${value}`.slice(0, 100)}": expected text of 1 to ${maxLength} characters`,
+      `Cannot use ${name} "${describe(value)}": expected text of 1 to ${maxLength} characters`,
     );
   }
   return value;
+}
+
+function describe(value: unknown): string {
+  return typeof value === 'string' ? value.slice(0, 100) : typeof value;
 }
 
 /** @internal The JSON of a value, `null` for none; throws TypeError for what JSON cannot hold. */

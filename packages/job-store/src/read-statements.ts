@@ -39,6 +39,8 @@ export interface ReadStatements {
   readonly hasReadyOfKind: Prepared;
   readonly hasReady: Prepared;
   readonly readyOfKind: Prepared;
+  readonly readyKeysOfKind: Prepared;
+  readonly claimable: Prepared;
   readonly runningByKind: Prepared;
   readonly runningByConcurrencyKey: Prepared;
   readonly runningOfKind: Prepared;
@@ -64,9 +66,17 @@ export function prepareReads(db: Database): ReadStatements {
     hasReadyOfKind: prepare('select 1 from jobs where queue = 1 and kind = @kind limit 1').pluck(),
     hasReady: prepare('select 1 from jobs where queue = 1 limit 1').pluck(),
     readyOfKind: prepare(`
+select job_id, kind, key, attempt, input_watermark, payload, large_values from jobs
+where queue = 1 and kind = @kind
+order by priority desc, due_at_ms, key
+limit @limit`),
+    readyKeysOfKind: prepare(`
 select job_id, concurrency_key from jobs
 where queue = 1 and kind = @kind
 order by priority desc, due_at_ms, key`),
+    claimable: prepare(`
+select job_id, kind, key, attempt, input_watermark, payload, large_values from jobs
+where job_id = @jobId`),
     runningByKind: prepare(
       `select kind as name, count(*) as count from jobs where status = 'running' group by kind`,
     ),

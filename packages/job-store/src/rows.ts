@@ -36,6 +36,12 @@ export interface JobRow {
   readonly updated_at_ms: number;
 }
 
+/** @internal What a claim needs to know of a job before it changes. */
+export type ClaimableRow = Pick<
+  JobRow,
+  'job_id' | 'kind' | 'key' | 'attempt' | 'input_watermark' | 'payload' | 'large_values'
+>;
+
 /** @internal A row of `job_attempts` as it is stored. */
 export interface AttemptRow {
   readonly job_id: number;
@@ -91,6 +97,8 @@ export type ReadLargeValue = (jobId: number, name: 'payload' | 'result') => unkn
 
 /** @internal */
 export const parseJobRow = (row: unknown): JobRow => jobRow.parse(row);
+/** @internal */
+export const parseClaimableRow = (row: unknown): ClaimableRow => claimableRow.parse(row);
 /** @internal */
 export const parseAttemptRow = (row: unknown): AttemptRow => attemptRow.parse(row);
 /** @internal */
@@ -148,10 +156,11 @@ export function rowToJob(row: JobRow, readLargeValue: ReadLargeValue): Job {
   };
 }
 
-/** @internal The lease that a claim's returned row stands for. */
+/** @internal The lease that claiming a job gives. */
 export function rowToLease(
-  value: unknown,
+  row: ClaimableRow,
   claim: {
+    readonly token: number;
     readonly workerId: string;
     readonly node: string | undefined;
     readonly leaseUntilMs: number;
@@ -159,17 +168,16 @@ export function rowToLease(
   },
   readLargeValue: ReadLargeValue,
 ): Lease {
-  const row = claimedRow.parse(value);
   const payload = storedValue(row, 'payload', readLargeValue);
   return {
     jobId: row.job_id,
     kind: row.kind,
     key: row.key,
-    token: row.token,
+    token: claim.token,
     workerId: claim.workerId,
     ...(claim.node === undefined ? {} : { node: claim.node }),
-    attempt: row.attempt,
-    watermark: row.claimed_watermark,
+    attempt: row.attempt + 1,
+    watermark: row.input_watermark,
     leaseUntilMs: claim.leaseUntilMs,
     startedAtMs: claim.nowMs,
     ...(payload === undefined ? {} : { payload }),
@@ -278,13 +286,12 @@ const jobRow = z.strictObject({
   updated_at_ms: integer,
 });
 
-const claimedRow = z.strictObject({
+const claimableRow = z.strictObject({
   job_id: integer,
   kind: z.string(),
   key: z.string(),
-  token: integer,
   attempt: integer,
-  claimed_watermark: integer,
+  input_watermark: integer,
   payload: maybeText,
   large_values: integer,
 });

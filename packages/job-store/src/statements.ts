@@ -42,9 +42,10 @@ where job_id in (select job_id from jobs
                  order by coalesce(retry_at_ms, due_at_ms)
                  limit @limit)`;
 
-/** What a claim sets, whoever picks the job. */
-const CLAIM_SET = `
+const CLAIM = `
+update jobs set
   status            = 'running',
+  token             = @token,
   queue             = 0,
   claimed_watermark = input_watermark,
   worker_id         = @workerId,
@@ -55,26 +56,8 @@ const CLAIM_SET = `
   finished_at_ms    = null,
   retry_at_ms       = null,
   attempt           = attempt + 1,
-  updated_at_ms     = @nowMs`;
-
-const CLAIM_RETURNING = `
-returning job_id, kind, key, token, attempt, claimed_watermark, payload, large_values`;
-
-const CLAIM_NAMED = `
-update jobs set token = @token, ${CLAIM_SET}
-where job_id = @jobId and status <> 'running'
-${CLAIM_RETURNING}`;
-
-const CLAIM_READY = `
-update jobs set token = @tokenBase + pick.place, ${CLAIM_SET}
-from (select job_id as picked_id, row_number() over (order by priority desc, due_at_ms, key) as place
-      from (select job_id, priority, due_at_ms, key
-            from jobs
-            where queue = 1 and kind = @kind
-            order by priority desc, due_at_ms, key
-            limit @limit)) as pick
-where job_id = pick.picked_id
-${CLAIM_RETURNING}`;
+  updated_at_ms     = @nowMs
+where job_id = @jobId and status <> 'running'`;
 
 /** The attempt's record is copied from the job's row, which is the truth about who ran it. */
 const ATTEMPT_COLUMNS = `job_id, token, attempt, worker_id, node, run_dir, watermark, started_at_ms, finished_at_ms, outcome, error`;
@@ -220,8 +203,7 @@ export interface WriteStatements {
   readonly recordExpired: Prepared;
   readonly expire: Prepared;
   readonly takeTokens: Prepared;
-  readonly claimNamed: Prepared;
-  readonly claimReady: Prepared;
+  readonly claim: Prepared;
   readonly createForClaim: Prepared;
   readonly recordSuccesses: Prepared;
   readonly succeed: Prepared;
@@ -258,12 +240,10 @@ on conflict (job_id, name) do update set value = excluded.value`),
     takeTokens: prepare(
       `update job_counters set value = value + @count where name = 'token' returning value`,
     ).pluck(),
-    claimNamed: prepare(CLAIM_NAMED),
-    claimReady: prepare(CLAIM_READY),
+    claim: prepare(CLAIM),
     createForClaim: prepare(`
 insert into jobs (kind, key, queue, priority, input_watermark, due_at_ms, max_retries, created_at_ms, updated_at_ms)
-values (@kind, @key, 1, 0, 1, @nowMs, @defaultRetries, @nowMs, @nowMs)
-returning job_id`).pluck(),
+values (@kind, @key, 1, 0, 1, @nowMs, @defaultRetries, @nowMs, @nowMs)`),
     recordSuccesses: prepare(RECORD_SUCCESSES),
     succeed: prepare(SUCCEED),
     recordOne: prepare(RECORD_ONE),
