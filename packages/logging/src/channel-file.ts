@@ -65,10 +65,15 @@ export function openChannelFile(options: ChannelFileOptions): ChannelFile {
     }
     return { fd: files.open(spoolPath, 'append'), redactor, consumed: last?.spool ?? 0, seen: 0, trimmed: 0 };
   };
-  if (existsSync(spoolPath)) {
-    spool = openSpool();
-    // Redacted bytes that the timeline does not know are redone from the spool.
-    if (log.size() > indexed) log.truncate(indexed);
+  try {
+    if (existsSync(spoolPath)) {
+      spool = openSpool();
+      // Redacted bytes that the timeline does not know are redone from the spool.
+      if (log.size() > indexed) log.truncate(indexed);
+    }
+  } catch (error) {
+    log.close();
+    throw error;
   }
 
   const sampleLog = (): void => {

@@ -6,17 +6,16 @@ import { lstatSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 
-import { createRealClock } from '@conductor-run/clock';
-
 import { hasSystemCode, LoggingError } from './errors.ts';
 import { linesBackwards } from './journal-tail.ts';
-import { checkWriterOptions, openRunWriter } from './open-run-writer.ts';
+import { openRunWriter } from './open-run-writer.ts';
 import { parseEventLine, parseRunMeta, parseRunState } from './record-schemas.ts';
-import { createRealRunFiles, replaceFile, type RunFiles } from './run-files.ts';
+import { replaceFile, type RunFiles } from './run-files.ts';
 import { refuseLink, toRunError, type RunPaths } from './run-paths.ts';
 import { LAYOUT_VERSION, type NewRunMeta, type RunMeta, type RunState } from './run-records.ts';
 import type { RunStatus } from './run-status.ts';
 import type { RunWriter, RunWriterOptions } from './run-writer.ts';
+import { writerSettings } from './writer-options.ts';
 
 /**
  * Makes the directory of a new run and opens its writer. The directory appears in one step, with meta.json on the disk.
@@ -32,8 +31,8 @@ export async function createRun(
   meta: NewRunMeta,
   options: RunWriterOptions = {},
 ): Promise<RunWriter> {
-  checkWriterOptions(options);
-  const { clock = createRealClock(), files = createRealRunFiles(), redactor } = options;
+  const settings = writerSettings(options);
+  const { clock, files, redactor } = settings;
   refuseLink(dirname(paths.runDir));
   refuseLink(paths.runDir);
   if (lstatSync(paths.runDir, { throwIfNoEntry: false }) !== undefined) throw runExists(paths);
@@ -58,7 +57,7 @@ export async function createRun(
       { cause: error },
     );
   }
-  return openRunWriter(paths, fullMeta, state, { ...options, clock, files });
+  return openRunWriter(paths, fullMeta, state, settings);
 }
 
 /**
@@ -73,13 +72,12 @@ export async function createRun(
  * @throws {@link LoggingError} with code `run-not-found`, `record-unreadable`, `layout-unsupported`, `redactor-required`, `write-failed`
  */
 export async function reopenRun(paths: RunPaths, options: RunWriterOptions = {}): Promise<RunWriter> {
-  checkWriterOptions(options);
-  const { clock = createRealClock() } = options;
+  const settings = writerSettings(options);
   refuseLink(dirname(paths.runDir));
   refuseLink(paths.runDir);
   const meta = readMeta(paths);
-  const state = readState(paths) ?? rebuildState(paths, meta, clock.nowMs());
-  return openRunWriter(paths, meta, state, { ...options, clock });
+  const state = readState(paths) ?? rebuildState(paths, meta, settings.clock.nowMs());
+  return openRunWriter(paths, meta, state, settings);
 }
 
 function buildRunDirectory(files: RunFiles, paths: RunPaths, meta: RunMeta, state: RunState): void {

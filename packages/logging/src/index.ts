@@ -3,7 +3,23 @@ export { LoggingError, type LoggingErrorCode } from './errors.ts';
 export type { ChannelSelection, FollowedEvent, FollowItem, FollowOptions, OutputChunk } from './follow.ts';
 export type { NewLifecycleEvent } from './journal.ts';
 export type { AnsiMode, LogLine } from './line-assembler.ts';
+export {
+  listRuns,
+  type RunCursor,
+  type RunFilter,
+  type RunListing,
+  type RunSummary,
+  type UnreadableRun,
+} from './list-runs.ts';
 export type { LinesOptions } from './log-lines.ts';
+export { createLogger, type AppLogger, type Logger, type LoggerOptions } from './logger.ts';
+export {
+  pruneRuns,
+  type PrunedRun,
+  type PruneOptions,
+  type PruneReport,
+  type RetentionPolicy,
+} from './prune-runs.ts';
 export {
   createRedactor,
   type RedactionStep,

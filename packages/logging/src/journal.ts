@@ -4,7 +4,7 @@
  */
 import type { Clock } from '@conductor-run/clock';
 
-import { openLineFile } from './append-file.ts';
+import { openLineFile, type AppendFile } from './append-file.ts';
 import type { RunFiles } from './run-files.ts';
 import type { RunPaths } from './run-paths.ts';
 import type {
@@ -60,7 +60,9 @@ export interface Journal {
 /** @internal Opens the journals, cuts torn last lines, and goes on after the highest number found (or `minSeq`). */
 export function openJournal(files: RunFiles, paths: RunPaths, clock: Clock, minSeq: number): Journal {
   const events = openLineFile(files, paths.eventsPath, (line) => parseEventLine(line) !== undefined);
-  const timeline = openLineFile(files, paths.timelinePath, (line) => parseTimelineLine(line) !== undefined);
+  const timeline = openSecond(events, () =>
+    openLineFile(files, paths.timelinePath, (line) => parseTimelineLine(line) !== undefined),
+  );
   const lastRecords = lastRecordsOf(paths);
   let seq = Math.max(
     minSeq,
@@ -103,4 +105,14 @@ export function openJournal(files: RunFiles, paths: RunPaths, clock: Clock, minS
       timeline.close();
     },
   };
+}
+
+/** Both files or none. */
+function openSecond(first: AppendFile, open: () => AppendFile): AppendFile {
+  try {
+    return open();
+  } catch (error) {
+    first.close();
+    throw error;
+  }
 }

@@ -21,6 +21,8 @@ export interface OutputFollowerOptions {
   readonly clock: Clock;
   /** Told what a step threw. */
   readonly onFailure: (error: unknown) => void;
+  /** Told that a step wrote something. */
+  readonly onSuccess: () => void;
   /** Called after each round. */
   readonly onRound: (followed: ReadonlySet<ChannelFile>) => void;
 }
@@ -29,7 +31,12 @@ export interface OutputFollowerOptions {
 export const SAMPLE_INTERVAL_MS = 50;
 
 /** @internal */
-export function createOutputFollower({ clock, onFailure, onRound }: OutputFollowerOptions): OutputFollower {
+export function createOutputFollower({
+  clock,
+  onFailure,
+  onSuccess,
+  onRound,
+}: OutputFollowerOptions): OutputFollower {
   const followed = new Set<ChannelFile>();
   let isRunning = false;
   let timer: Timer | undefined;
@@ -39,8 +46,10 @@ export function createOutputFollower({ clock, onFailure, onRound }: OutputFollow
     if (!isRunning) return;
     let hasMore = false;
     for (const channel of followed) {
+      const bytesBefore = channel.indexedBytes();
       try {
         hasMore = channel.step() || hasMore;
+        if (channel.indexedBytes() > bytesBefore) onSuccess();
       } catch (error) {
         onFailure(error);
       }

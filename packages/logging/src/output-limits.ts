@@ -27,8 +27,8 @@ export interface OutputLimitsOptions {
   readonly maxBytesPerStream: number;
   readonly onLimit: 'truncate' | 'fail';
   readonly maxSpoolBytes: number;
-  readonly onOutputLimit: ((hit: OutputLimitHit) => void) | undefined;
-  readonly onSpoolPressure: ((pressure: 'pause' | 'resume') => void) | undefined;
+  readonly onOutputLimit?: (hit: OutputLimitHit) => void;
+  readonly onSpoolPressure?: (pressure: 'pause' | 'resume') => void;
   /** What has been given up so far. */
   readonly droppedOf: (channel: OutputChannelName) => DroppedRange | undefined;
   /** Records what has been given up now. */

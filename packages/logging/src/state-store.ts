@@ -33,6 +33,7 @@ export const PROGRESS_INTERVAL_MS = 250;
 /** @internal */
 export function createStateStore({ files, path, clock, initial }: StateStoreOptions): StateStore {
   let state = initial;
+  let isOnDisk = true;
   let lastWriteMs = Number.NEGATIVE_INFINITY;
   let timer: Timer | undefined;
   let waiting: Waiting | undefined;
@@ -40,6 +41,7 @@ export function createStateStore({ files, path, clock, initial }: StateStoreOpti
   const write = (next: RunState, durable: boolean): void => {
     replaceFile(files, path, `${JSON.stringify(next, undefined, 2)}\n`, durable);
     state = next;
+    isOnDisk = true;
     lastWriteMs = clock.monotonicMs();
   };
   /** Writes, and tells everybody who waits for the state to be on disk. */
@@ -70,6 +72,7 @@ export function createStateStore({ files, path, clock, initial }: StateStoreOpti
     writeNow: (next, durable) => settle(next, durable),
     async writeSoon(next) {
       state = next;
+      isOnDisk = false;
       const waitMs = lastWriteMs + PROGRESS_INTERVAL_MS - clock.monotonicMs();
       if (waitMs <= 0) {
         settle(state, false);
@@ -80,7 +83,7 @@ export function createStateStore({ files, path, clock, initial }: StateStoreOpti
       await waiting.promise;
     },
     flush() {
-      if (waiting !== undefined) settle(state, false);
+      if (!isOnDisk) settle(state, false);
     },
   };
 }
