@@ -103,4 +103,4 @@ async function verifySnapshot(record: GitDiffRecord, options: VerifyOptions): Pr
 }
 
 /** Git itself being unusable says nothing about a record. */
-const IS_NO_FINDING: ReadonlySet<string> = new Set(['git-missing', 'git-timeout', 'not-a-repository']);
+const IS_NO_FINDING: ReadonlySet<string> = new Set(['git-missing', 'git-timeout']);
