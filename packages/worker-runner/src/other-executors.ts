@@ -29,7 +29,11 @@ async function executeFunction(run: StepFunction, context: StepContext): Promise
     await context.checkpointBeforeKill();
     await context.clock.sleep(context.request.limits.killGraceSec * 1000, { signal: abandoned.signal });
     context.warn('function_abandoned', 'The function did not return after it was told to end');
-    return { how: 'exited', reason: 'runner_failed', text: 'The function ignored its end and may still be running' };
+    return {
+      how: 'exited',
+      reason: 'runner_failed',
+      text: 'The function ignored its end and may still be running',
+    };
   };
   const waiting = giveUp();
   const exit = await Promise.race([done, waiting]);

@@ -73,7 +73,8 @@ function decide(
     return { outcome: 'failed', reason: exit.reason ?? 'not_startable', text: exit.text };
   }
   if (end !== undefined) return decideEnded(end, said);
-  if (exit.how === 'lost') return { outcome: 'lost', reason: exit.reason ?? 'killed_from_outside', text: exit.text };
+  if (exit.how === 'lost')
+    return { outcome: 'lost', reason: exit.reason ?? 'killed_from_outside', text: exit.text };
   if (exit.reason !== undefined) return { outcome: 'failed', reason: exit.reason, text: exit.text };
   return decideExited(exit.exitCode ?? 0, said, blockedExitCodes);
 }
@@ -82,7 +83,9 @@ function decide(
 function decideEnded(end: EndRequest, said: StepStatements): Finding {
   const { reason, text } = end;
   if (reason === 'result_drain') {
-    return said.result?.['ok'] === false ? { outcome: 'failed', reason, text } : { outcome: 'completed', reason, text };
+    return said.result?.['ok'] === false
+      ? { outcome: 'failed', reason, text }
+      : { outcome: 'completed', reason, text };
   }
   return { outcome: OUTCOME_OF_REASON[reason] ?? 'failed', reason, text };
 }
@@ -91,7 +94,8 @@ function decideExited(exitCode: number, said: StepStatements, blockedExitCodes: 
   if (said.needsHuman !== undefined) {
     return { outcome: 'blocked', reason: 'needs_human', text: wordsOf(said.needsHuman) };
   }
-  if (said.blocked !== undefined) return { outcome: 'blocked', reason: 'blocked', text: wordsOf(said.blocked) };
+  if (said.blocked !== undefined)
+    return { outcome: 'blocked', reason: 'blocked', text: wordsOf(said.blocked) };
   if (blockedExitCodes.includes(exitCode)) return { outcome: 'blocked', reason: 'exit_code' };
   if (exitCode === 0) return { outcome: 'completed' };
   return { outcome: 'failed', reason: signalOf(exitCode) === undefined ? 'exit_code' : 'signal' };
@@ -111,7 +115,9 @@ function summarize(found: Finding, exitCode: number | undefined, signal: string 
     case 'completed':
       return found.reason === 'result_drain' ? 'Ended after it reported its result' : `Completed${code}`;
     case 'blocked':
-      return found.reason === 'needs_human' ? `Needs a person${tail}` : `Blocked${found.text === undefined ? code : tail}`;
+      return found.reason === 'needs_human'
+        ? `Needs a person${tail}`
+        : `Blocked${found.text === undefined ? code : tail}`;
     case 'failed':
       if (found.reason === 'signal') return `Ended by signal ${signal ?? 'unknown'}`;
       if (found.reason === 'exit_code') return `Failed${code}`;

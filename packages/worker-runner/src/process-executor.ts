@@ -12,7 +12,13 @@ import type { ProcessEntry, ProcessIdentity } from './process-table.ts';
 import { createProcessTree, type ProcessTree } from './process-tree.ts';
 import type { Straggler } from './result.ts';
 import { buildStepEnv } from './step-env.ts';
-import { attachWorker, readCpuMs, spawnWorker, type WorkerExit, type WorkerProcess } from './worker-process.ts';
+import {
+  attachWorker,
+  readCpuMs,
+  spawnWorker,
+  type WorkerExit,
+  type WorkerProcess,
+} from './worker-process.ts';
 import { runMarkOf } from './wrapper.ts';
 
 /** The executor that starts processes: the default. */
@@ -45,7 +51,13 @@ export function createAttachedExecutor(wrapper: ProcessIdentity): WorkerExecutor
 async function executeProcess(context: StepContext): Promise<StepExit> {
   const { request, writer, host } = context;
   const { runDir, artifactsDir } = writer.paths;
-  const run = { runDir, artifactsDir, taskId: request.taskId, runId: request.runId, attempt: request.attempt };
+  const run = {
+    runDir,
+    artifactsDir,
+    taskId: request.taskId,
+    runId: request.runId,
+    attempt: request.attempt,
+  };
   const { env: requestEnv, passEnv, worktreePath } = request.runtime;
   const env = buildStepEnv({ hostEnv: host.env, passEnv, env: requestEnv, run });
   const command = resolveCommand(request.command, worktreePath, env);
@@ -83,7 +95,11 @@ function openStdin(runDir: string, content: string): number {
   }
 }
 
-async function watchWorker(context: StepContext, worker: WorkerProcess, isOurChild: boolean): Promise<StepExit> {
+async function watchWorker(
+  context: StepContext,
+  worker: WorkerProcess,
+  isOurChild: boolean,
+): Promise<StepExit> {
   const { runDir } = context.writer.paths;
   const tree = createProcessTree({
     root: worker.identity,
@@ -116,7 +132,11 @@ async function settleExit(context: StepContext, exit: WorkerExit, tree: ProcessT
 }
 
 /** Something asked for the end: a last checkpoint, the ladder, and whatever exit code came out of it. */
-async function endOnRequest(context: StepContext, worker: WorkerProcess, tree: ProcessTree): Promise<StepExit> {
+async function endOnRequest(
+  context: StepContext,
+  worker: WorkerProcess,
+  tree: ProcessTree,
+): Promise<StepExit> {
   const { reason } = context.signal.reason as EndRequest;
   // A lease that runs out does not wait for a checkpoint.
   if (reason !== 'lease_lost') await context.checkpointBeforeKill();
@@ -126,7 +146,11 @@ async function endOnRequest(context: StepContext, worker: WorkerProcess, tree: P
   return { how: 'exited', exitCode: exit.exitCode, survivors: survivors.map(toStraggler), ...cpuOf(context) };
 }
 
-async function climb(context: StepContext, tree: ProcessTree, graceSec: number): Promise<readonly ProcessEntry[]> {
+async function climb(
+  context: StepContext,
+  tree: ProcessTree,
+  graceSec: number,
+): Promise<readonly ProcessEntry[]> {
   const end = await endTree(tree, {
     graceMs: graceSec * 1000,
     killMs: KILL_MS,

@@ -60,7 +60,8 @@ export function createProcessTree(options: ProcessTreeOptions): ProcessTree {
     seen.get(entry.pid) === entry.startTime ||
     (groupIsOurs && (entry.sessionId === root.pid || entry.groupId === root.pid)) ||
     (entry.pid === root.pid && entry.startTime === root.startTime);
-  const isMember = (entry: ProcessEntry): boolean => isKnown(entry) || host.processes.carries(entry.pid, mark);
+  const isMember = (entry: ProcessEntry): boolean =>
+    isKnown(entry) || host.processes.carries(entry.pid, mark);
 
   const findMembers = (
     listing: ProcessListing,

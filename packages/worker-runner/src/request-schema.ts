@@ -78,7 +78,10 @@ const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/u;
 const id = z
   .string()
   .regex(ID_PATTERN, 'expected 1 to 100 letters, digits, ".", "_" or "-", first a letter or digit')
-  .refine((value) => !value.includes('..') && !/(?:\.|\.lock)$/u.test(value), 'expected no ".." and no "." or ".lock" at the end');
+  .refine(
+    (value) => !value.includes('..') && !/(?:\.|\.lock)$/u.test(value),
+    'expected no ".." and no "." or ".lock" at the end',
+  );
 const noNul = z.string().refine((value) => !value.includes('\0'), 'expected no NUL character');
 const absolutePath = noNul.refine((value) => isAbsolute(value), 'expected an absolute path');
 const seconds = z.number().positive().finite();

@@ -94,7 +94,9 @@ export function readOwner(runDir: string): RunOwner | undefined {
   const epoch = Math.max(...epochs);
   const parsed = ownerSchema.safeParse(readJson(ownerPath(runDir, epoch)));
   // An unreadable owner is nobody's: its epoch is taken, its identity matches no process.
-  return parsed.success ? { ...parsed.data, bootId: parsed.data.bootId ?? '', epoch } : { pid: 0, startTime: 0, epoch };
+  return parsed.success
+    ? { ...parsed.data, bootId: parsed.data.bootId ?? '', epoch }
+    : { pid: 0, startTime: 0, epoch };
 }
 
 /**
@@ -175,7 +177,5 @@ const planSchema = z.object({
   request: z.looseObject({ taskId: z.string(), runId: z.string() }),
   startedMonotonicMs: z.number(),
   bootId: z.string().optional(),
-  lease: z
-    .object({ lease: z.unknown(), leaseMs: z.number(), holdAfterEndMs: z.number() })
-    .optional(),
+  lease: z.object({ lease: z.unknown(), leaseMs: z.number(), holdAfterEndMs: z.number() }).optional(),
 });

@@ -5,7 +5,13 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { isTerminalStatus, openRun, type LifecycleEventType, type RunPaths, type RunStatus } from '@conductor-run/logging';
+import {
+  isTerminalStatus,
+  openRun,
+  type LifecycleEventType,
+  type RunPaths,
+  type RunStatus,
+} from '@conductor-run/logging';
 
 import { collectArtifacts } from './artifacts.ts';
 import { systemCodeOf, WorkerRunnerError } from './errors.ts';
@@ -44,9 +50,11 @@ export async function settleRun(session: StepSession, exit: StepExit): Promise<S
       { cause: error },
     );
   } finally {
-    await writer.close().catch((error: unknown) =>
-      session.options.logger.error({ err: error, runId: request.runId }, 'run.close-failed'),
-    );
+    await writer
+      .close()
+      .catch((error: unknown) =>
+        session.options.logger.error({ err: error, runId: request.runId }, 'run.close-failed'),
+      );
   }
 }
 
@@ -56,13 +64,25 @@ async function closeRecord(session: StepSession, verdict: Verdict, exit: StepExi
   const { status } = writer.state();
   if (isTerminalStatus(status)) return status as StepOutcome;
   if (exit.how === 'exited') {
-    session.note('worker_exited', 'The step has ended', compact({ exitCode: verdict.exitCode, signal: verdict.signal }));
+    session.note(
+      'worker_exited',
+      'The step has ended',
+      compact({ exitCode: verdict.exitCode, signal: verdict.signal }),
+    );
   }
-  session.note(EVENT_OF_OUTCOME[verdict.outcome], verdict.summary, compact({ reason: verdict.reason, text: verdict.text }));
+  session.note(
+    EVENT_OF_OUTCOME[verdict.outcome],
+    verdict.summary,
+    compact({ reason: verdict.reason, text: verdict.text }),
+  );
   if (exit.how === 'deferred') await writer.updateState({ summary: verdict.summary });
   else {
     const { exitCode, signal, summary } = verdict;
-    await writer.updateState({ status: verdict.outcome as RunStatus, summary, ...compact({ exitCode, signal }) });
+    await writer.updateState({
+      status: verdict.outcome as RunStatus,
+      summary,
+      ...compact({ exitCode, signal }),
+    });
   }
   await writer.flush();
   return verdict.outcome;
@@ -82,7 +102,10 @@ async function buildResult(
   const tail = await reader.tail({ lines: request.checkpoint.logTailLines, ansi: 'strip' });
   const finishedAt = state.finishedAt ?? clock.nowMs();
   const durationMs = durationOf(session, finishedAt);
-  const metrics = measure(session, exit, findings, { durationMs, lifecycleEventCount: lifecycleEvents.length });
+  const metrics = measure(session, exit, findings, {
+    durationMs,
+    lifecycleEventCount: lifecycleEvents.length,
+  });
   const followup = findings.said.result?.['suggestedFollowup'];
   return {
     schemaVersion: 1,
@@ -98,10 +121,17 @@ async function buildResult(
     stepName: request.stepName,
     stepKind: request.stepKind,
     workerKind: request.workerKind,
-    ...(exit.how === 'deferred' || exit.how === 'not-started' ? {} : { startedAt: state.startedAt ?? startedAtMs }),
+    ...(exit.how === 'deferred' || exit.how === 'not-started'
+      ? {}
+      : { startedAt: state.startedAt ?? startedAtMs }),
     finishedAt,
     durationMs,
-    ...compact({ exitCode: verdict.exitCode, signal: verdict.signal, reason: verdict.reason, reasonText: verdict.text }),
+    ...compact({
+      exitCode: verdict.exitCode,
+      signal: verdict.signal,
+      reason: verdict.reason,
+      reasonText: verdict.text,
+    }),
     metadata: findings.said.result ?? {},
     state,
     paths: resultPathsOf(paths),

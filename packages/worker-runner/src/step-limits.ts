@@ -73,7 +73,8 @@ export function watchLimits(options: StepLimitsOptions): StepLimitsWatch {
     if (clock.monotonicMs() - activity.lastActiveMonotonicMs() < seconds * 1000) return;
     const idleSinceMs = clock.nowMs() - (clock.monotonicMs() - activity.lastActiveMonotonicMs());
     const changedAtMs = await findChangeSince(request.runtime.worktreePath, idleSinceMs);
-    if (changedAtMs !== undefined) activity.noteAt(clock.monotonicMs() - Math.max(0, clock.nowMs() - changedAtMs));
+    if (changedAtMs !== undefined)
+      activity.noteAt(clock.monotonicMs() - Math.max(0, clock.nowMs() - changedAtMs));
     else if (!isStopped) options.onExceeded({ reason: 'idle_timeout', text: `${seconds} s` });
   };
   const tickMs = Math.min(TICK_MS, ((idleTimeoutSec ?? TICK_MS) * 1000) / 4);

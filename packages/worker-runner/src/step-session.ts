@@ -85,7 +85,12 @@ export interface StepSession {
   /** Why it is being ended, if it is. */
   endRequest(): EndRequest | undefined;
   /** Writes into worker.log; a record that cannot be written is logged and remembered, never thrown. */
-  note(type: RunnerEventType, message: string, details?: Readonly<Record<string, unknown>>, level?: 'info' | 'warn'): void;
+  note(
+    type: RunnerEventType,
+    message: string,
+    details?: Readonly<Record<string, unknown>>,
+    level?: 'info' | 'warn',
+  ): void;
   /** Reads the rest of the events and stops every timer. Nothing is asked of the step afterwards. */
   stopWatching(): SessionFindings;
 }

@@ -17,7 +17,8 @@ export function createUsageCounter(): UsageCounter {
   return {
     add(event) {
       const { name, value, unit } = event.body;
-      if (event.kind !== 'metric' || typeof name !== 'string' || typeof value !== 'number' || value < 0) return;
+      if (event.kind !== 'metric' || typeof name !== 'string' || typeof value !== 'number' || value < 0)
+        return;
       if (name.startsWith('cost.') && typeof unit === 'string') {
         costs.set(unit, addDecimals(costs.get(unit) ?? ZERO, parseDecimal(value)));
       } else if (name.startsWith('tokens.')) {

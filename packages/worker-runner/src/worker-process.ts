@@ -158,10 +158,7 @@ export function readCpuMs(runDir: string): number | undefined {
 }
 
 /** Whether the wrapper named by `identity` lives. */
-export function findLiveWrapper(
-  runDir: string,
-  host: Host,
-): ProcessIdentity | undefined {
+export function findLiveWrapper(runDir: string, host: Host): ProcessIdentity | undefined {
   const identity = readPidFile(runDir, host.processes.bootId());
   if (identity === undefined) return undefined;
   const live = identifyProcess(host.processes, identity.pid);
