@@ -11,10 +11,11 @@ export type TickTrigger = 'interval' | 'manual' | 'wake';
 /** What a runner says about its run. `idle` means there was nothing to do; a tick of idle runners is one log line. */
 export type RunnerResult = 'idle' | 'worked';
 
-/** A runner's answer; `undefined` counts as `worked`. */
+/** A runner's answer; nothing at all counts as `worked`. */
 export type RunnerAnswer =
   | RunnerResult
   | undefined
+  | void
   | {
       /** Whether there was anything to do. */
       readonly result: RunnerResult;
