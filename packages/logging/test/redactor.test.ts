@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, inject, test } from 'vitest';
 
 import { createRedactor, DEFAULT_TOKEN_SHAPES, type Redactor, type TokenShape } from '../src/index.ts';
@@ -10,7 +10,7 @@ function redactInChunks(redactor: Redactor, input: Buffer, cuts: readonly number
   const stream = redactor.stream();
   const edges = [
     0,
-    ...cuts.map((cut) => cut % (input.byteLength + 1)).toSorted((a, b) => a - b),
+    ...cuts.map((cut) => cut % (input.byteLength + 1)).sort((a, b) => a - b),
     input.byteLength,
   ];
   const parts = edges
@@ -208,7 +208,14 @@ describe('createRedactor', () => {
     const create = (): Redactor => createRedactor({ secrets: { [name]: value } });
 
     expect(create).toThrow(expect.objectContaining({ code: 'secret-unusable' }));
-    if (value !== '') expect(create).not.toThrow(value);
+    const message = ((): string => {
+      try {
+        return create().names.join();
+      } catch (error) {
+        return String(error);
+      }
+    })();
+    expect(message.includes(value)).toBe(value === '');
   });
 
   test('given nested values, strings are redacted and everything else is as it was', () => {
