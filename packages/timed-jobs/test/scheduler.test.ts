@@ -182,6 +182,27 @@ describe('scheduler', () => {
     });
   });
 
+  test('given an answer that was lost after the commit, when it goes on, the committed slot is not decided again with later ones', async () => {
+    let isLost = true;
+    const { clock, jobs, ran, ranMinutes } = setup({}, (slots) => ({
+      ...slots,
+      async decide(request) {
+        const answer = await slots.decide(request);
+        if (isLost && request.decision !== 'anchored') throw new Error('connection reset');
+        return answer;
+      },
+    }));
+    jobs.start();
+    // Minute 1 is committed and its answer lost; the retries are lost too, until several minutes are open.
+    await clock.advance(3 * MINUTE_MS + 30_000);
+    isLost = false;
+    await clock.advance(MINUTE_MS);
+    await jobs.stop();
+
+    expect(ranMinutes()).toEqual([1, 2, 3, 4]);
+    expect(ran.map(({ firstSlotMs, slotMs }) => slotMs - firstSlotMs)).toEqual([0, 0, 0, 0]);
+  });
+
   test('given a slot somebody else decided, when it tries, it asks for the cursor again and goes on', async () => {
     const { clock, jobs, store, ranMinutes } = setup();
     jobs.start();
