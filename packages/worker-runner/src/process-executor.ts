@@ -125,7 +125,8 @@ async function settleExit(context: StepContext, exit: WorkerExit, tree: ProcessT
     if (wasKilled) await context.checkpointBeforeKill();
   }
   const { stragglerGraceSec, killGraceSec } = context.request.limits;
-  const { survivors } = await climb(context, tree, Math.min(stragglerGraceSec, killGraceSec));
+  const graceSec = Math.min(stragglerGraceSec, killGraceSec);
+  const { survivors } = left.length === 0 ? NOBODY_LEFT : await climb(context, tree, graceSec);
   const base = { stragglers: left.map(toStraggler), survivors: survivors.map(toStraggler) };
   if (!wasKilled) return { how: 'exited', exitCode: exit.exitCode, ...base, ...cpuOf(context) };
   return { how: 'lost', reason: left.length > 0 ? 'wrapper_lost' : 'killed_from_outside', ...base };
@@ -185,6 +186,7 @@ function whenAborted(signal: AbortSignal): Promise<'aborted'> {
   });
 }
 
+const NOBODY_LEFT: TreeEnd = { escalated: false, survivors: [] };
 const FILE_MODE = 0o600;
 /** What a process may need to die after SIGKILL; one that waits for a dead disk takes longer, and is reported. */
 const KILL_MS = 5000;

@@ -13,7 +13,7 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 
 import { z } from 'zod';
 
@@ -71,7 +71,10 @@ export function removePlan(runDir: string): void {
   rmSync(join(runDir, PLAN_FILE), { force: true });
 }
 
-/** Writes the envelope, durably. The last thing that happens to a run. */
+/**
+ * Writes the envelope; its bytes are on the disk before its name is. A power cut may lose it, with the state that says
+ * how the run ended still there: the next adoption then writes it again.
+ */
 export function writeResult(runDir: string, result: StepResult): void {
   writeWhole(join(runDir, RESULT_FILE), `${JSON.stringify(result, undefined, 2)}\n`, { durable: true });
 }
@@ -129,7 +132,6 @@ export function writeWhole(path: string, content: string, options: { durable?: b
   const temporary = `${path}.tmp`;
   writeFile(temporary, content, options.durable === true);
   renameSync(temporary, path);
-  if (options.durable === true) syncDirectory(dirname(path));
 }
 
 /** @internal Parses a JSON file; `undefined` when it is not there or not JSON. */
@@ -147,15 +149,6 @@ function writeFile(path: string, content: string, durable: boolean): void {
   try {
     writeSync(fd, content);
     if (durable) fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
   } finally {
     closeSync(fd);
   }

@@ -58,7 +58,7 @@ export async function runStep(request: StepRequest, options: RunStepOptions = {}
     return await settleRun(session, exit);
   } finally {
     options.signal?.removeEventListener('abort', cancel);
-    await lease?.stop();
+    lease?.stop();
     await output?.done();
   }
 }

@@ -79,7 +79,7 @@ async function closeRecord(session: StepSession, verdict: Verdict, exit: StepExi
   else {
     const { exitCode, signal, summary } = verdict;
     await writer.updateState({
-      status: verdict.outcome as RunStatus,
+      status: verdict.outcome,
       summary,
       ...compact({ exitCode, signal }),
     });
