@@ -10,7 +10,6 @@ import {
   openRun,
   type LifecycleEventType,
   type RunPaths,
-  type RunStatus,
 } from '@conductor-run/logging';
 
 import { collectArtifacts } from './artifacts.ts';
