@@ -48,6 +48,27 @@ export function createAttachedExecutor(wrapper: ProcessIdentity): WorkerExecutor
   };
 }
 
+/**
+ * The executor for a step that has ended while nobody watched: ends whoever it left, and reports what is known.
+ *
+ * @param root - the wrapper as it identified itself; pid 0 when it never did
+ * @param known - how the step ended
+ */
+export function createSweepingExecutor(root: ProcessIdentity, known: StepExit): WorkerExecutor {
+  return {
+    name: 'process',
+    async execute(context) {
+      const mark = runMarkOf(context.writer.paths.runDir);
+      const tree = createProcessTree({ root, mark, host: context.host, rootIsRecent: false });
+      for (const channel of ['stdout', 'stderr'] as const) context.writer.output(channel).followChild();
+      const swept = await settleExit(context, { exitCode: known.exitCode }, tree);
+      if (known.how === 'exited') return swept;
+      const reason = known.reason === 'killed_from_outside' ? swept.reason : known.reason;
+      return { ...swept, how: known.how, reason };
+    },
+  };
+}
+
 async function executeProcess(context: StepContext): Promise<StepExit> {
   const { request, writer, host } = context;
   const { runDir, artifactsDir } = writer.paths;

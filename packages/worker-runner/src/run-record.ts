@@ -36,6 +36,8 @@ export interface RunPlan {
   readonly bootId?: string | undefined;
   /** The lease the run works under, in the words of its keeper. */
   readonly lease?: PlannedLease | undefined;
+  /** Whether `authorize` events are decided by a client of the supervisor, and wait while there is none. */
+  readonly isDecidedByClient?: boolean | undefined;
 }
 
 /** A lease as it is kept on disk. */
@@ -170,5 +172,6 @@ const planSchema = z.object({
   request: z.looseObject({ taskId: z.string(), runId: z.string() }),
   startedMonotonicMs: z.number(),
   bootId: z.string().optional(),
+  isDecidedByClient: z.boolean().optional(),
   lease: z.object({ lease: z.unknown(), leaseMs: z.number(), holdAfterEndMs: z.number() }).optional(),
 });

@@ -5,12 +5,7 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import {
-  isTerminalStatus,
-  openRun,
-  type LifecycleEventType,
-  type RunPaths,
-} from '@conductor-run/logging';
+import { isTerminalStatus, openRun, type LifecycleEventType, type RunPaths } from '@conductor-run/logging';
 
 import { collectArtifacts } from './artifacts.ts';
 import { WorkerRunnerError } from './errors.ts';
