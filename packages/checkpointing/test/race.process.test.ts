@@ -51,6 +51,7 @@ describe('what may not be read', () => {
       'hidden/x.txt': 'x\n',
     });
     for (const name of ['closed.txt', 'secret.txt', 'hidden']) chmodSync(join(context.path, name), 0o000);
+    context.git('config', '--global', 'safe.directory', '*');
     const uid = isRoot() ? NOBODY : undefined;
     if (uid !== undefined) giveTo(context.temp, uid);
 
@@ -71,7 +72,7 @@ describe('what may not be read', () => {
       'secret.txt': 'unreadable',
     });
     expect(record.diffStat).toEqual({ filesChanged: 1, insertions: 1, deletions: 1 });
-    expect(await verifyCheckpoints(context.directory, { env })).toMatchObject({
+    expect(await verifyCheckpoints(context.directory, { env: context.env })).toMatchObject({
       verified: [1],
       unfinished: [],
     });
