@@ -14,7 +14,7 @@ import { openRepository, type Repository } from './git-repository.ts';
 import { createView, removeView, type GitView } from './git-view.ts';
 import { transferObjects } from './object-transfer.ts';
 import { requireCount, type GitOptions, type Redactor } from './options.ts';
-import { describeFile, folderName, writeRecordFile } from './record-store.ts';
+import { describeFile, folderName, workFolderName, writeRecordFile } from './record-store.ts';
 import type { CheckpointFile, GitDiffRecord, IndexSnapshot, RecordedPath } from './record.ts';
 import {
   resolveBase,
@@ -138,7 +138,7 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
   if (!isBase(base)) throw base;
 
   const view = await createView(git, repo, {
-    directory: join(directory, folderName(seq), `${WORK_PREFIX}${process.pid}`),
+    directory: join(directory, folderName(seq), workFolderName()),
     head: base.commit,
     conversions: 'raw',
   });
@@ -146,6 +146,7 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
     await refuseOwnDirectory(view, repo, directory);
     const index = options.includeIndex === true ? await snapshotIndex(view, repo, base) : undefined;
     const snapshot = await takeSnapshot({
+      git,
       repo,
       view,
       base,
@@ -165,9 +166,6 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
     await removeView(view);
   }
 }
-
-/** @internal The folder a capture works in, with the process id of who works there. */
-export const WORK_PREFIX = '.work-';
 
 interface CaptureJob {
   readonly git: Git;
@@ -285,6 +283,7 @@ function describe(
     ...(index === undefined ? {} : { index }),
     leftOut: snapshot.leftOut.map(redactPath),
     secretPaths: snapshot.secretPaths.map(redactPath),
+    rawPaths: snapshot.rawPaths,
     replay: {
       strategy: 'git_apply_binary',
       args: ['apply', '--index', '--binary', '--whitespace=nowarn', '--allow-empty'],

@@ -157,6 +157,8 @@ export interface GitDiffRecord extends CheckpointRecordCommon {
   readonly leftOut: readonly LeftOutPath[];
   /** Captured paths in which the redactor finds a known secret. The snapshot and its patch are exact, so they hold it. */
   readonly secretPaths: readonly RecordedPath[];
+  /** Paths equal to the base that a checkout would convert all the same, because attributes came later; written as they are. */
+  readonly rawPaths: readonly RecordedPath[];
   /** How to bring it back. */
   readonly replay: ReplayRecipe;
 }

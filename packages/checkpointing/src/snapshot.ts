@@ -2,7 +2,7 @@
  * Capturing a work tree: status, read, import, ref. Nothing of the user's is written but objects and one ref.
  * Invariant: objects reach the repository only after the whole snapshot was built and allowed.
  */
-import { leaveOut, recordPath, splitNul, textToBytePath, type BytePath } from './byte-path.ts';
+import { recordPath, type BytePath } from './byte-path.ts';
 import {
   fingerprintOf,
   importChanges,
@@ -17,10 +17,11 @@ import { CheckpointError } from './errors.ts';
 import { EMPTY_TREES, startTreeImport, type ImportedTree, type TreeImport } from './fast-import.ts';
 import type { Git } from './git-process.ts';
 import type { Repository } from './git-repository.ts';
-import { parseStatus, STATUS_ARGS, untracked, type StatusEntry } from './git-status.ts';
+import type { StatusEntry } from './git-status.ts';
 import type { GitView } from './git-view.ts';
 import type { Redactor } from './options.ts';
 import type { LeftOutPath, RecordedPath } from './record.ts';
+import { lookAround, type SurroundingsMemory } from './surroundings.ts';
 import { createWorktreeReader } from './worktree-reader.ts';
 
 /** @internal What a snapshot is taken against. */
@@ -32,17 +33,19 @@ export interface SnapshotBase {
 }
 
 /** @internal What one capture leaves for the next of the same work tree. */
-export interface CaptureMemory {
+export interface CaptureMemory extends SurroundingsMemory {
   readonly baseTree: string;
   readonly tree: string;
   readonly commit: string;
   readonly known: ReadonlyMap<BytePath, KnownFile>;
   /** The whole list of changes in short; equal lists give equal trees. */
   readonly fingerprint: string | undefined;
+  readonly rawPaths: readonly RecordedPath[];
 }
 
 /** @internal */
 export interface SnapshotRequest {
+  readonly git: Git;
   readonly repo: Repository;
   readonly view: GitView;
   readonly base: SnapshotBase;
@@ -63,6 +66,7 @@ export interface Snapshot {
   readonly commit: string;
   readonly leftOut: readonly LeftOutPath[];
   readonly secretPaths: readonly RecordedPath[];
+  readonly rawPaths: readonly RecordedPath[];
   readonly status: Buffer;
   readonly memory: CaptureMemory;
 }
@@ -102,13 +106,9 @@ export async function resolveBase(git: Git, worktree: string, ref: string): Prom
 
 /** @internal */
 export async function takeSnapshot(request: SnapshotRequest): Promise<Snapshot> {
-  const { repo, view, memory } = request;
-  const [statusRun, ignored] = await Promise.all([
-    view.run({ args: STATUS_ARGS, env: { GIT_INDEX_FILE: repo.indexFile } }),
-    listIgnored(request),
-  ]);
-  const status = parseStatus(statusRun.stdout);
-  const entries = [...status.entries, ...ignored];
+  const { repo, memory } = request;
+  const seen = await lookAround({ ...request, head: request.base.commit });
+  const { entries, unseen } = seen;
   const context: ChangeContext = {
     reader: createWorktreeReader(repo.topLevel, repo.objectFormat),
     limits: request.limits,
@@ -118,11 +118,6 @@ export async function takeSnapshot(request: SnapshotRequest): Promise<Snapshot> 
     nowMs: request.nowMs,
   };
   const changes = lookAtChanges(entries, context);
-  const unseen: LeftOutPath[] = [
-    ...status.nestedRepositories.map((path) => leaveOut(path, 'nested-repository')),
-    ...unreadableDirectories(statusRun.stderr),
-  ];
-
   const isKnown =
     memory?.baseTree === request.base.tree &&
     request.indexCommit === undefined &&
@@ -137,8 +132,9 @@ export async function takeSnapshot(request: SnapshotRequest): Promise<Snapshot> 
       commit: memory.commit,
       leftOut: [...unseen, ...changes.leftOut],
       secretPaths,
-      status: statusRun.stdout,
-      memory,
+      rawPaths: memory.rawPaths,
+      status: seen.status,
+      memory: { ...memory, ...seen.kept },
     };
   }
 
@@ -148,12 +144,15 @@ export async function takeSnapshot(request: SnapshotRequest): Promise<Snapshot> 
     ...imported,
     leftOut: [...unseen, ...outcome.leftOut],
     secretPaths: outcome.secretPaths,
-    status: statusRun.stdout,
+    rawPaths: outcome.rawPaths,
+    status: seen.status,
     memory: {
+      ...seen.kept,
       baseTree: request.base.tree,
       tree: imported.tree,
       commit: imported.commit,
       known: outcome.known,
+      rawPaths: outcome.rawPaths,
       fingerprint: outcome.isComplete ? fingerprintOf(changes.removed, outcome.known) : undefined,
     },
   };
@@ -185,34 +184,6 @@ async function importOnce(
     await (await started)?.abort();
     throw error;
   }
-}
-
-async function listIgnored(request: SnapshotRequest): Promise<StatusEntry[]> {
-  if (request.includeIgnored.length === 0) return [];
-  const { stdout } = await request.view.run({
-    args: [
-      'ls-files',
-      '-z',
-      '--others',
-      '--ignored',
-      '--exclude-standard',
-      '--',
-      ...request.includeIgnored.map((glob) => `:(top,glob)${glob}`),
-    ],
-    env: { GIT_INDEX_FILE: request.repo.indexFile },
-  });
-  return splitNul(stdout)
-    .filter((path) => !path.endsWith('/'))
-    .map(untracked);
-}
-
-/** Git warns about directories it may not read and goes on; what is in them is left out, and said. */
-function unreadableDirectories(stderr: string): LeftOutPath[] {
-  const found: LeftOutPath[] = [];
-  for (const match of stderr.matchAll(/^warning: could not open directory '(.*)\/': /gm)) {
-    if (match[1] !== undefined) found.push(leaveOut(textToBytePath(match[1]), 'unreadable'));
-  }
-  return found;
 }
 
 function secretFound(repo: Repository, paths: readonly RecordedPath[]): CheckpointError {
