@@ -4,7 +4,7 @@ import { CronJob as CronPackageJob } from 'cron';
 import { Cron } from 'croner';
 import { schedule as scheduleNodeCron } from 'node-cron';
 import nodeSchedule from 'node-schedule';
-import { AsyncTask, SimpleIntervalJob, ToadScheduler } from 'toad-scheduler';
+import { AsyncTask, LongIntervalJob, SimpleIntervalJob, ToadScheduler } from 'toad-scheduler';
 import {
   createMemorySlotStore,
   createOpenGate,
@@ -101,8 +101,6 @@ export const PEERS: Readonly<Record<string, Peer>> = {
         new SimpleIntervalJob({ seconds: 1 }, new AsyncTask('bench', run)),
       ),
     inFortyDays: (_at, run) =>
-      new ToadScheduler().addSimpleIntervalJob(
-        new SimpleIntervalJob({ days: 40 }, new AsyncTask('bench', run)),
-      ),
+      new ToadScheduler().addLongIntervalJob(new LongIntervalJob({ days: 40 }, new AsyncTask('bench', run))),
   },
 };

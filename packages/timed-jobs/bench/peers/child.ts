@@ -31,7 +31,7 @@ const scenarios: Readonly<Record<string, () => Promise<string>>> = {
     });
     // To the middle of a second, so that no regular fire falls into the 300 ms.
     await sleep(1_500 - (Date.now() % 1_000));
-    await sleep(500);
+    await sleep(1_000);
     const endMs = Date.now() + 5_000;
     while (Date.now() < endMs);
     count = 0;
