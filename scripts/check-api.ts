@@ -100,6 +100,7 @@ function checkEntry(
     localBuild: update,
     messageCallback: (message) => {
       message.handled = true;
+      if (message.messageId === 'ae-undocumented' && selfExplaining.test(message.text)) return;
       if (message.logLevel === ExtractorLogLevel.Error)
         problems.push(`${folder}: ${describe(message, path)}`);
     },
@@ -128,6 +129,9 @@ function firstChanges(committed: string, built: string): string {
   const added = (current ?? []).filter((line) => old?.includes(line) === false).map((line) => `  + ${line}`);
   return [...removed, ...added].slice(0, 12).join('\n');
 }
+
+/** The getter every error class overrides, and what tells the members of a union apart: their values say it all. */
+const selfExplaining = /"(?:name|kind|type|outcome)"/;
 
 /** Enough to resolve what a declaration file imports; the strict checks were tsc's. */
 const compilerOptions = {

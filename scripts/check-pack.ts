@@ -68,7 +68,9 @@ function findFileProblems({ workspacePackage, entries }: Tarball, update: boolea
     writeFileSync(snapshot, `${current.join('\n')}\n`);
     return missing;
   }
-  const committed = existsSync(snapshot) ? readFileSync(snapshot, 'utf8').trim().split('\n') : [];
+  if (!existsSync(snapshot))
+    return [...missing, 'has no etc/files.txt: run pnpm run pack:update and review it'];
+  const committed = readFileSync(snapshot, 'utf8').trim().split('\n');
   const changes = [
     ...committed.filter((line) => !current.includes(line)).map((line) => `- ${line}`),
     ...current.filter((line) => !committed.includes(line)).map((line) => `+ ${line}`),

@@ -8,14 +8,20 @@ const laterNotes = [
   ['FIX', 'ME'],
 ].map((halves) => `// ${halves.join('')} later`);
 
+const switchedOff = (what: string, how: string): string => [what, how].join('.');
+
 describe('findBans', () => {
   test.for([
     ['packages/a/src/a.ts', 'const now = new Date();', /^packages\/a\/src\/a.ts:2 reads the ambient clock/],
     ['apps/a/src/a.ts', 'f(value as unknown as Row);', /^apps\/a\/src\/a.ts:2 says "as unknown as"/],
-    ['packages/a/test/a.test.ts', `test.only('x', f);`, /a.test.ts:2 switches a test off or singles it out/],
-    ['packages/a/test/a.test.ts', `describe.skip('x', f);`, /a.test.ts:2 switches a test off/],
-    ['apps/a/test/a.test.ts', `it.todo('x');`, /a.test.ts:2 switches a test off/],
-    ['scripts/test/a.test.ts', `test.skipIf(true)('x', f);`, /a.test.ts:2 switches a test off/],
+    [
+      'packages/a/test/a.test.ts',
+      switchedOff('test', 'only'),
+      /a.test.ts:2 switches a test off or singles it out/,
+    ],
+    ['packages/a/test/a.test.ts', switchedOff('describe', 'skip'), /a.test.ts:2 switches a test off/],
+    ['apps/a/test/a.test.ts', switchedOff('it', 'todo'), /a.test.ts:2 switches a test off/],
+    ['scripts/test/a.test.ts', switchedOff('test', 'skipIf'), /a.test.ts:2 switches a test off/],
     ['packages/a/src/a.ts', laterNotes[0], /a.ts:2 leaves work for later/],
     ['packages/a/test/a.ts', laterNotes[1], /a.ts:2 leaves work for later/],
   ] as const)('given %s with %s, when checked, it says what to do', ([file, line, message]) => {

@@ -300,10 +300,11 @@ function indexRecord(index: CapturedIndex | undefined): IndexSnapshot | undefine
 
 /** The index as a tree and a commit; an unmerged one has none. The user's index file is copied, never opened for writing. */
 async function snapshotIndex(view: GitView, repo: Repository, base: SnapshotBase): Promise<CapturedIndex> {
-  await copyFile(repo.indexFile, view.ownIndex).catch((error: unknown) => {
+  const env = { GIT_INDEX_FILE: view.indexPath('staged') };
+  await copyFile(repo.indexFile, env.GIT_INDEX_FILE).catch((error: unknown) => {
     if (systemErrorCode(error) !== 'ENOENT') throw error;
   });
-  const written = await view.run({ args: ['write-tree'], okExitCodes: [0, 128] });
+  const written = await view.run({ args: ['write-tree'], env, okExitCodes: [0, 128] });
   if (written.exitCode !== 0) return { tree: undefined, commit: undefined };
   const tree = written.stdout.toString('utf8').trim();
   const committed = await view.run({

@@ -24,14 +24,8 @@ export interface Repository {
 
 /** @internal Opens the repository whose work tree has its top at `worktree`. */
 export async function openRepository(git: Git, worktree: string): Promise<Repository> {
-  const path = await realpath(worktree).catch((error: unknown) => {
-    throw new CheckpointError(
-      'not-a-repository',
-      `Cannot open work tree "${worktree}": it cannot be reached, expected a directory`,
-      { cause: error },
-    );
-  });
-  refuseUnsafe(git, path);
+  const path = await reach(worktree);
+  await refuseUnsafe(git, path);
   const [located, settings] = await Promise.all([locate(git, path), readSettings(git, path)]);
   if (located.topLevel !== path) {
     throw new CheckpointError(
@@ -43,9 +37,22 @@ export async function openRepository(git: Git, worktree: string): Promise<Reposi
 }
 
 /** @internal Opens any repository, also a bare one, for its objects and refs; `topLevel` is then the git directory. */
-export async function openObjectStore(git: Git, repo: string): Promise<Repository> {
+export async function openObjectStore(git: Git, repository: string): Promise<Repository> {
+  const repo = await reach(repository);
   const [dirs, settings] = await Promise.all([revParse(git, repo, DIRECTORY_ARGS), readSettings(git, repo)]);
   return { ...toLocation(dirs), topLevel: repo, settings };
+}
+
+async function reach(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    throw new CheckpointError(
+      'not-a-repository',
+      `Cannot open repository "${path}": it cannot be reached, expected a directory`,
+      { cause: error },
+    );
+  }
 }
 
 async function locate(git: Git, path: string): Promise<Omit<Repository, 'settings'>> {
@@ -115,9 +122,10 @@ async function readSettings(git: Git, cwd: string): Promise<ReadonlyMap<string, 
 }
 
 /** Snapshots of a whole home or root directory have filled disks for others; no run needs one. */
-function refuseUnsafe(git: Git, path: string): void {
-  const homes = new Set([git.home, homedir()]);
-  if (path === dirname(path) || homes.has(path)) {
+async function refuseUnsafe(git: Git, path: string): Promise<void> {
+  const homes = [git.home, homedir()].filter((home) => home !== undefined);
+  const realHomes = await Promise.all(homes.map((home) => realpath(home).catch(() => home)));
+  if (path === dirname(path) || realHomes.includes(path)) {
     throw new CheckpointError(
       'unsafe-worktree',
       `Cannot open work tree "${path}": it is the root or the home directory, expected a project's work tree`,

@@ -18,8 +18,11 @@ export type ViewCommand = Omit<GitCommand, 'cwd'> & { readonly cwd?: string };
 export interface GitView {
   readonly gitDir: string;
   readonly objectsDir: string;
-  /** An index file of the view's own; absent until a command writes it. */
-  readonly ownIndex: string;
+  /**
+   * A path for an index of the view's own. Whoever needs an index says which one: by default commands get one that does
+   * not exist, since git takes a file of the work tree for its blob when an index says they are the same.
+   */
+  indexPath(name: string): string;
   run(command: ViewCommand): Promise<GitResult>;
   feed(command: ViewCommand): GitFeed;
 }
@@ -63,14 +66,13 @@ export async function createView(git: Git, repo: Repository, options: ViewOption
   ]);
 
   const worktree = options.worktree ?? repo.topLevel;
-  const ownIndex = join(directory, 'index');
   const prepare = (command: ViewCommand): GitCommand => ({
     ...command,
     cwd: command.cwd ?? worktree,
     env: {
       GIT_DIR: directory,
       GIT_WORK_TREE: worktree,
-      GIT_INDEX_FILE: ownIndex,
+      GIT_INDEX_FILE: join(directory, 'no-index'),
       GIT_CONFIG_GLOBAL: '/dev/null',
       GIT_CONFIG_NOSYSTEM: '1',
       GIT_ATTR_NOSYSTEM: '1',
@@ -80,7 +82,7 @@ export async function createView(git: Git, repo: Repository, options: ViewOption
   return {
     gitDir: directory,
     objectsDir: join(directory, 'objects'),
-    ownIndex,
+    indexPath: (name) => join(directory, `${name}.index`),
     run: (command) => git.run(prepare(command)),
     feed: (command) => git.feed(prepare(command)),
   };

@@ -6,6 +6,13 @@ export {
   type ResumePoint,
   type SummaryOptions,
 } from './checkpoint-manager.ts';
+export {
+  diffCheckpoints,
+  type CheckpointDiff,
+  type DiffOptions,
+  type FileDiff,
+  type FileStatus,
+} from './diff.ts';
 export type { GitDiffOptions } from './git-diff.ts';
 export type { LogTailOptions } from './log-tail.ts';
 export type { GitOptions, Logger, Redactor } from './options.ts';
@@ -19,6 +26,7 @@ export {
   type ReplayedSnapshot,
   type ReplayOptions,
 } from './replay.ts';
+export { restoreCheckpoint, type RestoredSnapshot, type RestoreOptions } from './restore.ts';
 export type { SnapshotOptions } from './snapshot-source.ts';
 export type { TestOutputOptions } from './test-report.ts';
 export type {
@@ -42,3 +50,4 @@ export type {
   TestReportFormat,
   TestTotals,
 } from './record.ts';
+export { verifyCheckpoints, type VerifyOptions, type VerifyProblem, type VerifyReport } from './verify.ts';

@@ -4,8 +4,8 @@
  * snapshot changed is then compared with its blob and, where a conversion altered it, written again as it was.
  * Invariant: a path is never written through a symbolic link.
  */
-import { chmod, copyFile, lstat, rm, symlink, writeFile } from 'node:fs/promises';
-import { absoluteBytes, bytePathToText, recordPath, splitNul } from './byte-path.ts';
+import { chmod, lstat, rm, symlink, writeFile } from 'node:fs/promises';
+import { absoluteBytes, bytePathToText, recordPath, splitNul, type BytePath } from './byte-path.ts';
 import { CheckpointError } from './errors.ts';
 import type { GitView } from './git-view.ts';
 import type { RecordedPath } from './record.ts';
@@ -37,7 +37,8 @@ export interface MaterialiseOptions {
 export async function materialise(options: MaterialiseOptions): Promise<Materialised> {
   const { view, tree, indexTree } = options;
   const full = ['-c', 'core.sparseCheckout=false'];
-  const env = { GIT_WORK_TREE: options.directory };
+  // Its own index from the start, not a copy: a copy's later time would hide files changed right after the checkout.
+  const env = { GIT_WORK_TREE: options.directory, GIT_INDEX_FILE: options.indexFile };
   const cwd = options.directory;
   await view.run({ args: [...full, 'read-tree', '--reset', '-u', tree], env, cwd });
   await writeChangedPaths(options);
@@ -48,17 +49,21 @@ export async function materialise(options: MaterialiseOptions): Promise<Material
   });
   // From the checked-out tree to the wanted one in the index alone: paths equal in both keep their times.
   if (indexTree !== tree) await view.run({ args: [...full, 'read-tree', '-m', indexTree], env, cwd });
-  await copyFile(view.ownIndex, options.indexFile);
   return { filtered: splitNul(filtered.stdout).map(recordPath) };
 }
 
-/** @internal Makes `changes` on disk be exactly the blobs they name; the rest of the tree is left alone. */
+/**
+ * @internal Makes the paths that `tree` changed against `baseTree` be exactly their blobs on disk; the rest is left alone.
+ *
+ * @param only - which of them; all when absent
+ */
 export async function writeChangedPaths(
   options: Pick<MaterialiseOptions, 'view' | 'objectFormat' | 'directory' | 'tree' | 'baseTree'>,
+  only?: ReadonlySet<BytePath>,
 ): Promise<void> {
   const changes = await listTreeChanges(options.view, options.baseTree, options.tree, false);
   for (const change of changes) {
-    if (change.letter === 'D' || change.newMode === GITLINK) continue;
+    if (change.letter === 'D' || change.newMode === GITLINK || only?.has(change.path) === false) continue;
     if (isAsRecorded(options, change)) continue;
     await writePath(options.view, options.directory, change);
     if (!isAsRecorded(options, change)) {
@@ -70,8 +75,8 @@ export async function writeChangedPaths(
   }
 }
 
-/** @internal Writes one path as its blob has it, replacing a file or link that is there. */
-export async function writePath(view: GitView, directory: string, change: TreeChange): Promise<void> {
+/** Writes one path as its blob has it, replacing a file or link that is there. */
+async function writePath(view: GitView, directory: string, change: TreeChange): Promise<void> {
   const target = absoluteBytes(directory, change.path);
   const { stdout } = await view.run({ args: ['cat-file', 'blob', change.newOid] });
   await rm(target, { force: true });

@@ -166,7 +166,7 @@ async function treeOfPatch(
       `Cannot replay checkpoint "${record.checkpointId}": file "${file.fileName}" has SHA-256 ${actual.sha256}, expected ${file.sha256}`,
     );
   }
-  const env = { GIT_INDEX_FILE: join(view.gitDir, `${name}.index`) };
+  const env = { GIT_INDEX_FILE: view.indexPath(name) };
   await view.run({ args: ['read-tree', record.baseCommit === null ? '--empty' : record.baseTree], env });
   if (file.bytes > 0) {
     await view.run({

@@ -3,7 +3,7 @@
  * Invariant: the flags leave nothing to the user's configuration, so equal trees always give equal output.
  */
 import { open } from 'node:fs/promises';
-import { splitNul, type BytePath } from './byte-path.ts';
+import { bytePathToText, splitNul, type BytePath } from './byte-path.ts';
 import type { GitView } from './git-view.ts';
 import type { DiffStat } from './record.ts';
 
@@ -53,6 +53,16 @@ export async function writePatch(view: GitView, from: string, to: string, path: 
   } finally {
     await handle.close();
   }
+}
+
+/** @internal The patch of one path as text. Bytes of its name that are not UTF-8 match any byte: arguments are text. */
+export async function patchOfPath(view: GitView, from: string, to: string, path: BytePath): Promise<string> {
+  const text = bytePathToText(path);
+  const pathspec = text.includes('\uFFFD')
+    ? `:(top,glob)${path.replaceAll(/[*?[\]\\]/g, '\\$&').replaceAll(/[^\0-\x7f]/g, '?')}`
+    : `:(top,literal)${text}`;
+  const { stdout } = await view.run({ args: [...PATCH_ARGS, from, to, '--', pathspec] });
+  return stdout.toString('utf8');
 }
 
 /** @internal */

@@ -5,13 +5,14 @@
 import { Writable } from 'node:stream';
 
 import type { ChannelFile } from './channel-file.ts';
+import { LoggingError } from './errors.ts';
 import type { Journal, NewTimelineRecord } from './journal.ts';
 import type { RedactionStream, Redactor } from './redactor.ts';
 import type { OutputChannelName } from './run-records.ts';
 
 /** @internal Both streams of one run and the queue they share. */
 export interface InProcessOutput {
-  /** The stream of a channel, one a run. */
+  /** The stream of a channel: the same each time, a fresh one after it ended or failed. */
   writable(channel: OutputChannelName): Writable;
   /** Everything written so far is in the files, but for what the redactor holds back; throws what the system threw. */
   flush(): void;
@@ -40,16 +41,22 @@ export function createInProcessOutput(options: InProcessOutputOptions): InProces
     const chunks = queue;
     queue = [];
     queuedBytes = 0;
-    if (chunks.length > 0) writeChunks(chunks, channels, journal);
+    if (chunks.length === 0) return;
+    try {
+      writeChunks(chunks, channels, journal);
+    } catch (error) {
+      // These chunks are lost. Later ones must not follow as if nothing were missing: the streams end here.
+      const reason = error instanceof Error ? error : new Error(String(error));
+      for (const { writable } of streams.values()) writable.destroy(reason);
+      throw error;
+    }
   };
-  const flushOrFail = (): void => {
+  const flushOrReport = (): void => {
     isScheduled = false;
     try {
       flush();
     } catch (error) {
       onFailure(error);
-      const reason = error instanceof Error ? error : new Error(String(error));
-      for (const { writable } of streams.values()) writable.destroy(reason);
     }
   };
   const enqueue = (channel: OutputChannelName, bytes: Uint8Array): void => {
@@ -57,11 +64,11 @@ export function createInProcessOutput(options: InProcessOutputOptions): InProces
     queue.push({ channel, bytes });
     queuedBytes += bytes.byteLength;
     if (queuedBytes >= FLUSH_BYTES || queue.length >= FLUSH_CHUNKS) {
-      flushOrFail();
+      flushOrReport();
       return;
     }
     // Queued before the write's own callback, which Node defers in the same way: callbacks come after the flush.
-    if (!isScheduled) process.nextTick(flushOrFail);
+    if (!isScheduled) process.nextTick(flushOrReport);
     isScheduled = true;
   };
 
@@ -80,7 +87,12 @@ export function createInProcessOutput(options: InProcessOutputOptions): InProces
       // both streams the order of the calls. The queue is bounded by flushing synchronously.
       write(chunk: Buffer, _encoding, callback) {
         if (isEnded) {
-          callback(new Error(`Cannot write to output "${channel}": the run's output is finished`));
+          callback(
+            new LoggingError(
+              'closed',
+              `Cannot write output "${channel}": output is finished, expected it before finishOutput`,
+            ),
+          );
           return;
         }
         enqueue(channel, redaction === undefined ? chunk : redaction.push(chunk));
@@ -88,7 +100,7 @@ export function createInProcessOutput(options: InProcessOutputOptions): InProces
       },
       final(callback) {
         end();
-        flushOrFail();
+        flushOrReport();
         callback();
       },
     });
@@ -99,7 +111,8 @@ export function createInProcessOutput(options: InProcessOutputOptions): InProces
 
   return {
     writable(channel) {
-      const stream = streams.get(channel) ?? createStream(channel);
+      const current = streams.get(channel);
+      const stream = current === undefined || current.writable.destroyed ? createStream(channel) : current;
       streams.set(channel, stream);
       return stream.writable;
     },

@@ -38,6 +38,7 @@ export interface OutputChannel {
   /**
    * A stream for writers in this process. The timeline of its chunks is exact, also across both channels. A write's
    * callback says the bytes are in the file, unless `error` follows; errors also reach `onError`, and need no listener.
+   * The same stream each time; a fresh one once it has ended or failed.
    *
    * @throws {@link LoggingError} with code `output-claimed` after `openForChild()`, `closed` after `finishOutput` or `close`
    */

@@ -70,7 +70,10 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
   let isBusy = false;
   let giveUp = new AbortController();
 
-  const attempt = async (what: string, write: () => Promise<{ seq: number; type: string } | undefined>): Promise<void> => {
+  const attempt = async (
+    what: string,
+    write: () => Promise<{ seq: number; type: string } | undefined>,
+  ): Promise<void> => {
     try {
       const record = await write();
       if (record === undefined) return;
@@ -90,7 +93,7 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
     isBusy = true;
     const startedMs = clock.monotonicMs();
     await attempt('log tail', () => writeLogTail(manager, options));
-    if (request.runtime.repoRoot !== undefined) await {
+    if (request.runtime.repoRoot !== undefined) {
       await attempt('git diff', () => writeGitDiff(manager, request, giveUp.signal));
     }
     if (occasion === 'final') await attempt('test report', () => writeTestOutput(manager, request));
@@ -106,7 +109,9 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
     async capture(occasion) {
       if (!isEnabled) return;
       if (occasion !== 'before_kill') return inTurn(() => captureAll(occasion));
-      using _limit = clock.setTimer(BEFORE_KILL_MS, () => giveUp.abort(new Error('no time left before the kill')));
+      using _limit = clock.setTimer(BEFORE_KILL_MS, () =>
+        giveUp.abort(new Error('no time left before the kill')),
+      );
       await inTurn(() => captureAll(occasion));
       giveUp = new AbortController();
     },
@@ -129,7 +134,9 @@ function writeFirstSummary(
 ): Promise<{ seq: number; type: string }> {
   const { summaryHint, resumeFromSeq } = request.checkpoint;
   const resumed = resumeFromSeq === undefined ? '' : `, resumed from checkpoint ${resumeFromSeq}`;
-  return manager.writeSummary({ summary: summaryHint ?? `Prepared ${request.stepName}, attempt ${request.attempt}${resumed}` });
+  return manager.writeSummary({
+    summary: summaryHint ?? `Prepared ${request.stepName}, attempt ${request.attempt}${resumed}`,
+  });
 }
 
 /** A step that printed nothing has no tail. */
@@ -138,10 +145,18 @@ async function writeLogTail(
   options: RunCheckpointsOptions,
 ): Promise<{ seq: number; type: string } | undefined> {
   const { logTailLines } = options.request.checkpoint;
-  const tail = await openRun(options.paths, { clock: options.clock }).tail({ lines: logTailLines, ansi: 'strip' });
+  const tail = await openRun(options.paths, { clock: options.clock }).tail({
+    lines: logTailLines,
+    ansi: 'strip',
+  });
   if (tail.lines.length === 0) return undefined;
   const lines = tail.lines.map((line) => line.text);
-  return manager.writeLogTail({ source: 'combined', lines, maxLines: logTailLines, truncated: tail.isTruncated });
+  return manager.writeLogTail({
+    source: 'combined',
+    lines,
+    maxLines: logTailLines,
+    truncated: tail.isTruncated,
+  });
 }
 
 async function writeGitDiff(

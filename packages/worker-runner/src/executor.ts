@@ -61,6 +61,8 @@ export interface StepExit {
   readonly how: 'exited' | 'deferred' | 'not-started' | 'lost';
   /** Exit code as the system or the wrapper told. */
   readonly exitCode?: number | undefined;
+  /** The signal that ended it, when that is known otherwise than by the exit code. */
+  readonly signal?: string | undefined;
   /** Why, for `not-started`, `lost` and failures without an exit code. */
   readonly reason?: EndReason | undefined;
   /** The words for it. */

@@ -41,7 +41,7 @@ export function judge(
   said: StepStatements,
   blockedExitCodes: readonly number[],
 ): Verdict {
-  const signal = signalOf(exit.exitCode);
+  const signal = exit.signal ?? signalOf(exit.exitCode);
   const found = decide(exit, end, said, blockedExitCodes);
   const needsHuman = said.needsHuman !== undefined;
   const ok = found.outcome === 'completed' || found.outcome === 'prepared';
@@ -125,8 +125,9 @@ function summarize(found: Finding, exitCode: number | undefined, signal: string 
     case 'cancelled':
     case 'timed_out':
     case 'lost':
-      return `${WORDS[found.reason ?? 'cancelled'] ?? found.reason}${tail}`;
+      break;
   }
+  return `${WORDS[found.reason ?? 'cancelled'] ?? found.reason}${tail}`;
 }
 
 /** Shells report the end by signal N as 128 + N. */

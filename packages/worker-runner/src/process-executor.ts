@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 import { resolveCommand } from './command.ts';
 import type { EndRequest, StepContext, StepExit, WorkerExecutor } from './executor.ts';
-import { endTree } from './kill-ladder.ts';
+import { endTree, type TreeEnd } from './kill-ladder.ts';
 import type { ProcessEntry, ProcessIdentity } from './process-table.ts';
 import { createProcessTree, type ProcessTree } from './process-tree.ts';
 import type { Straggler } from './result.ts';
@@ -44,6 +44,27 @@ export function createAttachedExecutor(wrapper: ProcessIdentity): WorkerExecutor
       } finally {
         watching.abort();
       }
+    },
+  };
+}
+
+/**
+ * The executor for a step that has ended while nobody watched: ends whoever it left, and reports what is known.
+ *
+ * @param root - the wrapper as it identified itself; pid 0 when it never did
+ * @param known - how the step ended
+ */
+export function createSweepingExecutor(root: ProcessIdentity, known: StepExit): WorkerExecutor {
+  return {
+    name: 'process',
+    async execute(context) {
+      const mark = runMarkOf(context.writer.paths.runDir);
+      const tree = createProcessTree({ root, mark, host: context.host, rootIsRecent: false });
+      for (const channel of ['stdout', 'stderr'] as const) context.writer.output(channel).followChild();
+      const swept = await settleExit(context, { exitCode: known.exitCode }, tree);
+      if (known.how === 'exited') return swept;
+      const reason = known.reason === 'killed_from_outside' ? swept.reason : known.reason;
+      return { ...swept, how: known.how, reason };
     },
   };
 }
@@ -125,8 +146,9 @@ async function settleExit(context: StepContext, exit: WorkerExit, tree: ProcessT
     if (wasKilled) await context.checkpointBeforeKill();
   }
   const { stragglerGraceSec, killGraceSec } = context.request.limits;
-  const end = await climb(context, tree, Math.min(stragglerGraceSec, killGraceSec));
-  const base = { stragglers: left.map(toStraggler), survivors: end.map(toStraggler) };
+  const graceSec = Math.min(stragglerGraceSec, killGraceSec);
+  const { survivors } = left.length === 0 ? NOBODY_LEFT : await climb(context, tree, graceSec);
+  const base = { stragglers: left.map(toStraggler), survivors: survivors.map(toStraggler) };
   if (!wasKilled) return { how: 'exited', exitCode: exit.exitCode, ...base, ...cpuOf(context) };
   return { how: 'lost', reason: left.length > 0 ? 'wrapper_lost' : 'killed_from_outside', ...base };
 }
@@ -140,18 +162,16 @@ async function endOnRequest(
   const { reason } = context.signal.reason as EndRequest;
   // A lease that runs out does not wait for a checkpoint.
   if (reason !== 'lease_lost') await context.checkpointBeforeKill();
-  const survivors = await climb(context, tree, context.request.limits.killGraceSec);
+  const { survivors, escalated } = await climb(context, tree, context.request.limits.killGraceSec);
   // With survivors the wrapper may be among them: then nobody waits for it.
-  const exit = survivors.length > 0 ? {} : await worker.exited;
-  return { how: 'exited', exitCode: exit.exitCode, survivors: survivors.map(toStraggler), ...cpuOf(context) };
+  const { exitCode } = survivors.length > 0 ? { exitCode: undefined } : await worker.exited;
+  // Our SIGKILL took the wrapper too, which then wrote no exit status: the journaled intent stands in for it.
+  const signal = exitCode === undefined && escalated ? 'SIGKILL' : undefined;
+  return { how: 'exited', exitCode, signal, survivors: survivors.map(toStraggler), ...cpuOf(context) };
 }
 
-async function climb(
-  context: StepContext,
-  tree: ProcessTree,
-  graceSec: number,
-): Promise<readonly ProcessEntry[]> {
-  const end = await endTree(tree, {
+function climb(context: StepContext, tree: ProcessTree, graceSec: number): Promise<TreeEnd> {
+  return endTree(tree, {
     graceMs: graceSec * 1000,
     killMs: KILL_MS,
     clock: context.clock,
@@ -161,7 +181,6 @@ async function climb(
         names: members.map(toStraggler),
       }),
   });
-  return end.survivors;
 }
 
 function cpuOf(context: StepContext): { cpuMs?: number } {
@@ -188,6 +207,7 @@ function whenAborted(signal: AbortSignal): Promise<'aborted'> {
   });
 }
 
+const NOBODY_LEFT: TreeEnd = { escalated: false, survivors: [] };
 const FILE_MODE = 0o600;
 /** What a process may need to die after SIGKILL; one that waits for a dead disk takes longer, and is reported. */
 const KILL_MS = 5000;
