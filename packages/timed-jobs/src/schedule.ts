@@ -140,8 +140,6 @@ export interface Schedule {
   readonly notBeforeMs: number;
   /** Last instant that can be a slot, UTC ms; Infinity when unlimited. */
   readonly notAfterMs: number;
-  /** Names the definition: equal for two specs that mean the same slots under the same policy. */
-  readonly fingerprint: string;
   /**
    * The first slot strictly after an instant.
    *
@@ -211,9 +209,6 @@ export function parseSchedule(spec: ScheduleSpec): Schedule {
     ...policy,
     notBeforeMs,
     notAfterMs,
-    fingerprint: stableHash(
-      JSON.stringify([slots.text, zone.name, policy, notBeforeMs, notAfterMs, spec.blackouts ?? []]),
-    ).toString(36),
     nextAfter(afterMs) {
       if (afterMs === askedMs) return answeredMs;
       const slotMs = slots.nextAfter(Math.max(afterMs, notBeforeMs - 1));
@@ -231,7 +226,6 @@ type ReadInteger = (field: string, value: number, least: number) => number;
 
 interface Slots {
   readonly kind: Schedule['kind'];
-  readonly text: string;
   nextAfter(afterMs: number): number | undefined;
 }
 
@@ -246,18 +240,17 @@ function parseSlots(
   if (given.length !== 1) throw refuse('kind', given.join(', '), 'exactly one of cron, everyMs and at');
   if (spec.cron !== undefined) {
     const nextAfter = parseCron('cron', spec.cron, zone, refuse);
-    return { kind: 'cron', text: spec.cron.trim(), nextAfter };
+    return { kind: 'cron', nextAfter };
   }
   if (spec.everyMs !== undefined) {
     const everyMs = atLeast('everyMs', spec.everyMs, LEAST_SPACING_MS);
     return {
       kind: 'every',
-      text: String(everyMs),
       nextAfter: (afterMs) => (Math.floor(afterMs / everyMs) + 1) * everyMs,
     };
   }
   const atMs = instant('at', spec.at);
-  return { kind: 'at', text: String(atMs), nextAfter: (afterMs) => (afterMs < atMs ? atMs : undefined) };
+  return { kind: 'at', nextAfter: (afterMs) => (afterMs < atMs ? atMs : undefined) };
 }
 
 function parseCron(
