@@ -28,14 +28,14 @@ interface Plainjob {
     close(): void;
   };
 }
-const { better, defineQueue } = createRequire(import.meta.url)('plainjob') as Plainjob;
+const plainjob = createRequire(import.meta.url)('plainjob') as Plainjob;
 const silent = { error() {}, warn() {}, info() {}, debug() {} };
 
 export type Synchronous = 'normal' | 'full';
 
 export function openPlainjob(dir: string, synchronous: Synchronous, backlog: number): PeerQueue {
   const db = new Database(join(dir, 'plainjob.db'));
-  const queue = defineQueue({ connection: better(db), logger: silent });
+  const queue = plainjob.defineQueue({ connection: plainjob.better(db), logger: silent });
   // It sets NORMAL itself.
   db.pragma(`synchronous = ${synchronous}`);
   db.transaction(() => {

@@ -21,12 +21,14 @@ import {
   type ReadLargeValue,
 } from './rows.ts';
 import type { WriteStatements } from './statements.ts';
+import type { TokenSource } from './tokens.ts';
 
 /** @internal What claiming needs of its connection. */
 export interface ClaimContext {
   readonly writes: WriteStatements;
   readonly reads: ReadStatements;
   readonly readLargeValue: ReadLargeValue;
+  readonly tokens: TokenSource;
   readonly defaultRetries: number;
   /** The kind served last: the next claim starts after it, so that every kind gets its turn. */
   lastKind: string;
@@ -99,7 +101,7 @@ export function claimNamed(context: ClaimContext, request: ClaimRequest, nowMs: 
     context.writes.createForClaim.run({ kind, key, nowMs, defaultRetries: context.defaultRetries });
   }
   const row = parseJobRow(stored ?? context.reads.job.get({ kind, key }));
-  return { outcome: 'claimed', lease: claimRow(context, row, takeTokens(context, 1), request, nowMs) };
+  return { outcome: 'claimed', lease: claimRow(context, row, context.tokens.take(1), request, nowMs) };
 }
 
 /** @internal Takes the next due jobs: kinds in turn, within a kind by priority, due time and key. */
@@ -154,9 +156,9 @@ function claimOfKind(
     ? pickUnderKeyLimits(context, kind, limit, room).map((jobId) => reads.claimable.get({ jobId }))
     : reads.readyOfKind.all({ kind, limit });
   room.take(kind, rows.length);
-  const tokenBase = takeTokens(context, rows.length) - rows.length;
+  const firstToken = context.tokens.take(rows.length);
   return rows.map((row, index) =>
-    claimRow(context, parseClaimableRow(row), tokenBase + index + 1, request, nowMs),
+    claimRow(context, parseClaimableRow(row), firstToken + index, request, nowMs),
   );
 }
 
@@ -238,11 +240,6 @@ function createRoom(context: ClaimContext, limits: ClaimLimits | undefined): Roo
 
 function countsByName(rows: readonly unknown[]): Map<string, number> {
   return new Map(rows.map(parseCountRow).map((row) => [row.name, row.count]));
-}
-
-/** Takes `count` numbers from the sequence and answers the last one. Gaps are fine, repeats are not. */
-function takeTokens(context: ClaimContext, count: number): number {
-  return parseInteger(context.writes.takeTokens.get({ count }));
 }
 
 function refusalOf(job: JobRow | undefined, request: ClaimRequest, nowMs: number): ClaimResult | undefined {

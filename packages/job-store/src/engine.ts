@@ -1,4 +1,5 @@
 /** The prepared parts of one open main file. */
+import { randomInt } from 'node:crypto';
 import type { Database } from 'better-sqlite3';
 import { createReads } from './job-reads.ts';
 import type { JobReads } from './job-store.ts';
@@ -7,6 +8,7 @@ import type { RetryPolicy } from './retry-policy.ts';
 import type { ReadLargeValue } from './rows.ts';
 import { prepareSlots, type SlotStatements } from './slot-statements.ts';
 import { prepareWrites } from './statements.ts';
+import { createTokenSource } from './tokens.ts';
 import { createCalls, type Calls } from './verbs.ts';
 
 /** @internal What every facade of the store works with. */
@@ -36,7 +38,14 @@ export function createEngine(
     writes,
     reads,
     enqueue,
-    claim: { writes, reads, readLargeValue, defaultRetries, lastKind: '' },
+    claim: {
+      writes,
+      reads,
+      readLargeValue,
+      tokens: createTokenSource(writes, randomInt(1, MAX_OWNER)),
+      defaultRetries,
+      lastKind: '',
+    },
     finish: { writes, selectFailures: reads.failures, retry, random },
     slots: { statements: slots, enqueue },
   });
@@ -47,3 +56,5 @@ export function createEngine(
     slotStatements: slots,
   };
 }
+
+const MAX_OWNER = 2 ** 47;

@@ -7,7 +7,7 @@ import type { Database } from 'better-sqlite3';
 import { JobStoreError } from './errors.ts';
 import { busyDelayMs, EAGER_TRIES } from './retry-busy.ts';
 import { isBusy, toJobStoreError } from './sqlite-errors.ts';
-import { finishTransaction } from './transactions.ts';
+import { finishTransaction, prepareTransaction } from './transactions.ts';
 import { runCall, type AnyVerb, type Call } from './verbs.ts';
 
 /** @internal What the group needs of its store. */
@@ -45,7 +45,7 @@ type Outcome = { readonly value: unknown } | { readonly error: unknown };
 /** @internal */
 export function createGroupCommit(options: GroupOptions): GroupCommit {
   const { db, path, clock, random, busyTimeoutMs, onCommitted } = options;
-  const begin = db.prepare('begin immediate');
+  const statements = prepareTransaction(db);
   let waiting: Waiting[] = [];
   let isScheduled = false;
   let isClosed = false;
@@ -107,8 +107,8 @@ export function createGroupCommit(options: GroupOptions): GroupCommit {
   };
 
   const inTransaction = (work: () => Outcome[]): Outcome[] => {
-    begin.run();
-    return finishTransaction(db, work);
+    statements.begin.run();
+    return finishTransaction(db, statements, work);
   };
 
   const runAlone = (call: Call<unknown>, nowMs: number): Outcome => {

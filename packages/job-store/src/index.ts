@@ -61,3 +61,4 @@ export type {
   SqliteJobStore,
   SqlValue,
 } from './sqlite-job-store.ts';
+export { startLeaderLoop, type LeaderLoop, type LeaderLoopOptions, type LeaderState } from './leader-loop.ts';

@@ -11,6 +11,13 @@ with recursive ready (kind) as (
 )
 select kind from ready where kind is not null`;
 
+/**
+ * SQLite looks at the values of parameters when it plans, and then plans again each time they are bound: 5 of the 6
+ * microseconds of the claim's query. Inside an expression it leaves them alone, and the index serves just as well.
+ */
+const HIDDEN_KIND = `@kind || ''`;
+const HIDDEN_LIMIT = '@limit + 0';
+
 /** A page by kind and key. The unary plus keeps the planner from choosing an index for that term. */
 const LIST = (source: string): string => `
 select * from ${source}
@@ -67,12 +74,12 @@ export function prepareReads(db: Database): ReadStatements {
     hasReady: prepare('select 1 from jobs where queue = 1 limit 1').pluck(),
     readyOfKind: prepare(`
 select job_id, kind, key, attempt, input_watermark, payload, large_values from jobs
-where queue = 1 and kind = @kind
+where queue = 1 and kind = ${HIDDEN_KIND}
 order by priority desc, due_at_ms, key
-limit @limit`),
+limit ${HIDDEN_LIMIT}`),
     readyKeysOfKind: prepare(`
 select job_id, concurrency_key from jobs
-where queue = 1 and kind = @kind
+where queue = 1 and kind = ${HIDDEN_KIND}
 order by priority desc, due_at_ms, key`),
     claimable: prepare(`
 select job_id, kind, key, attempt, input_watermark, payload, large_values from jobs

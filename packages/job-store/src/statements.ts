@@ -3,6 +3,7 @@
  * Invariant: each transition names the state it starts from (a token, a status), so that a lost race changes no row.
  */
 import type { Database, Statement } from 'better-sqlite3';
+import type { TokenStatements } from './tokens.ts';
 
 /** @internal Named parameters of a statement. */
 export type Params = Readonly<Record<string, string | number | null>>;
@@ -193,7 +194,7 @@ update jobs set
 where kind = @kind and key = @key and status in ('pending', 'error', 'cancelled')`;
 
 /** @internal The prepared statements that change jobs. */
-export interface WriteStatements {
+export interface WriteStatements extends TokenStatements {
   readonly enqueue: Prepared;
   readonly enqueueReturning: Prepared;
   readonly putLargeValue: Prepared;
@@ -202,7 +203,6 @@ export interface WriteStatements {
   readonly hasExpired: Prepared;
   readonly recordExpired: Prepared;
   readonly expire: Prepared;
-  readonly takeTokens: Prepared;
   readonly claim: Prepared;
   readonly createForClaim: Prepared;
   readonly recordSuccesses: Prepared;
@@ -237,9 +237,8 @@ on conflict (job_id, name) do update set value = excluded.value`),
     ).pluck(),
     recordExpired: prepare(RECORD_EXPIRED),
     expire: prepare(EXPIRE),
-    takeTokens: prepare(
-      `update job_counters set value = value + @count where name = 'token' returning value`,
-    ).pluck(),
+    counter: prepare('select value, owner from job_tokens'),
+    raiseCounter: prepare('update job_tokens set value = value + @size, owner = @owner'),
     claim: prepare(CLAIM),
     createForClaim: prepare(`
 insert into jobs (kind, key, queue, priority, input_watermark, due_at_ms, max_retries, created_at_ms, updated_at_ms)

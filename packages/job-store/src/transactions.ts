@@ -1,6 +1,6 @@
 /** Write transactions of one connection. Invariant: a transaction ends in the turn it began; nothing is awaited inside. */
 import type { Clock } from '@conductor-run/clock';
-import type { Database } from 'better-sqlite3';
+import type { Database, Statement } from 'better-sqlite3';
 import { retryBusy } from './retry-busy.ts';
 import { toJobStoreError } from './sqlite-errors.ts';
 
@@ -24,12 +24,12 @@ export interface TransactionOptions {
 /** @internal */
 export function createTransactions(options: TransactionOptions): Transactions {
   const { db, path, clock, random, busyTimeoutMs } = options;
-  const begin = db.prepare('begin immediate');
+  const statements = prepareTransaction(db);
   return {
     now(work) {
       try {
-        begin.run();
-        return finishTransaction(db, work);
+        statements.begin.run();
+        return finishTransaction(db, statements, work);
       } catch (error) {
         throw toJobStoreError('write', path, error);
       }
@@ -37,8 +37,8 @@ export function createTransactions(options: TransactionOptions): Transactions {
     async whenFree(work) {
       // The work must not run again when it is the work that throws, so its failure travels as a value.
       const outcome = await retryBusy(clock, busyTimeoutMs, random, () => {
-        begin.run();
-        return settle(() => finishTransaction(db, work));
+        statements.begin.run();
+        return settle(() => finishTransaction(db, statements, work));
       }).catch((error: unknown) => {
         throw toJobStoreError('write', path, error);
       });
@@ -48,8 +48,28 @@ export function createTransactions(options: TransactionOptions): Transactions {
   };
 }
 
+/** @internal The statements around a write transaction. */
+export interface TransactionStatements {
+  readonly begin: Statement;
+  readonly commit: Statement;
+  readonly rollback: Statement;
+}
+
+/** @internal */
+export function prepareTransaction(db: Database): TransactionStatements {
+  return {
+    begin: db.prepare('begin immediate'),
+    commit: db.prepare('commit'),
+    rollback: db.prepare('rollback'),
+  };
+}
+
 /** @internal Runs `work` in the open transaction and commits; rolls back when it throws. */
-export function finishTransaction<Result>(db: Database, work: () => Result): Result {
+export function finishTransaction<Result>(
+  db: Database,
+  statements: TransactionStatements,
+  work: () => Result,
+): Result {
   try {
     const result = work();
     if (result instanceof Promise) {
@@ -57,11 +77,11 @@ export function finishTransaction<Result>(db: Database, work: () => Result): Res
         'Cannot commit transaction: its function returned a promise, expected it to be done',
       );
     }
-    db.exec('commit');
+    statements.commit.run();
     return result;
   } catch (error) {
     // A full disk or a broken file has rolled back already.
-    if (db.inTransaction) db.exec('rollback');
+    if (db.inTransaction) statements.rollback.run();
     throw error;
   }
 }

@@ -5,6 +5,7 @@
 import { Writable } from 'node:stream';
 
 import type { ChannelFile } from './channel-file.ts';
+import { LoggingError } from './errors.ts';
 import type { Journal, NewTimelineRecord } from './journal.ts';
 import type { RedactionStream, Redactor } from './redactor.ts';
 import type { OutputChannelName } from './run-records.ts';
@@ -86,7 +87,12 @@ export function createInProcessOutput(options: InProcessOutputOptions): InProces
       // both streams the order of the calls. The queue is bounded by flushing synchronously.
       write(chunk: Buffer, _encoding, callback) {
         if (isEnded) {
-          callback(new Error(`Cannot write to output "${channel}": the run's output is finished`));
+          callback(
+            new LoggingError(
+              'closed',
+              `Cannot write output "${channel}": output is finished, expected it before finishOutput`,
+            ),
+          );
           return;
         }
         enqueue(channel, redaction === undefined ? chunk : redaction.push(chunk));

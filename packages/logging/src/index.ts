@@ -33,6 +33,7 @@ export { openRun, type EventsOptions, type OpenRunOptions, type RunReader } from
 export {
   LAYOUT_VERSION,
   LIFECYCLE_EVENT_TYPES,
+  OUTPUT_CHANNELS,
   type DroppedRange,
   type EventLevel,
   type LifecycleEvent,

@@ -1,9 +1,14 @@
 /** Reads journals from their end. Invariant: never more than one block and one line in memory. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 
 import { parseEventLine, parseTimelineLine } from './record-schemas.ts';
-import type { RunPaths } from './run-paths.ts';
-import type { LifecycleEvent, OutputChannelName, TimelineRecord } from './run-records.ts';
+import { logPathOf, type RunPaths } from './run-paths.ts';
+import {
+  OUTPUT_CHANNELS,
+  type LifecycleEvent,
+  type OutputChannelName,
+  type TimelineRecord,
+} from './run-records.ts';
 
 /** @internal The newest whole event of a run. */
 export function lastEventOf(paths: RunPaths): LifecycleEvent | undefined {
@@ -14,14 +19,26 @@ export function lastEventOf(paths: RunPaths): LifecycleEvent | undefined {
   return undefined;
 }
 
-/** @internal The newest timeline record of each channel; reads back no further than it must. */
-export function lastRecordsOf(paths: RunPaths): Partial<Record<OutputChannelName, TimelineRecord>> {
-  const found: Partial<Record<OutputChannelName, TimelineRecord>> = {};
+/** @internal How far the timeline goes. */
+export interface TimelineEnd {
+  /** The highest sequence number in it; 0 when it is empty. */
+  readonly lastSeq: number;
+  /** The newest record of each channel whose log is not empty. */
+  readonly lastRecords: Partial<Record<OutputChannelName, TimelineRecord>>;
+}
+
+/** @internal Reads the timeline back no further than it must. */
+export function readTimelineEnd(paths: RunPaths): TimelineEnd {
+  const wanted = new Set(OUTPUT_CHANNELS.filter((channel) => statSync(logPathOf(paths, channel)).size > 0));
+  const lastRecords: Partial<Record<OutputChannelName, TimelineRecord>> = {};
+  let lastSeq = 0;
   for (const record of timelineBackwards(paths)) {
-    found[record.channel] ??= record;
-    if (found.stdout !== undefined && found.stderr !== undefined) break;
+    lastSeq = Math.max(lastSeq, record.seq);
+    lastRecords[record.channel] ??= record;
+    wanted.delete(record.channel);
+    if (wanted.size === 0) break;
   }
-  return found;
+  return { lastSeq, lastRecords };
 }
 
 /** @internal Timeline records, newest first. */

@@ -15,7 +15,7 @@ import type {
   TimelineRecord,
 } from './run-records.ts';
 import { parseEventLine, parseTimelineLine } from './record-schemas.ts';
-import { lastEventOf, lastRecordsOf } from './journal-tail.ts';
+import { lastEventOf, readTimelineEnd } from './journal-tail.ts';
 
 /** What happened, for `RunWriter.event`. */
 export interface NewLifecycleEvent {
@@ -63,17 +63,12 @@ export function openJournal(files: RunFiles, paths: RunPaths, clock: Clock, minS
   const timeline = openSecond(events, () =>
     openLineFile(files, paths.timelinePath, (line) => parseTimelineLine(line) !== undefined),
   );
-  const lastRecords = lastRecordsOf(paths);
-  let seq = Math.max(
-    minSeq,
-    lastEventOf(paths)?.seq ?? 0,
-    lastRecords.stdout?.seq ?? 0,
-    lastRecords.stderr?.seq ?? 0,
-  );
+  const timelineEnd = readTimelineEnd(paths);
+  let seq = Math.max(minSeq, lastEventOf(paths)?.seq ?? 0, timelineEnd.lastSeq);
 
   return {
     lastSeq: () => seq,
-    lastRecordAtOpen: (channel) => lastRecords[channel],
+    lastRecordAtOpen: (channel) => timelineEnd.lastRecords[channel],
     appendEvent({ type, level = 'info', message, data, durable = false }) {
       const event: LifecycleEvent = {
         seq: seq + 1,

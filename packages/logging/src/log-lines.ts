@@ -6,7 +6,7 @@ import type { Clock } from '@conductor-run/clock';
 import { followRun, type ChannelSelection } from './follow.ts';
 import { createLineAssembler, type AnsiMode, type LineAssembler, type LogLine } from './line-assembler.ts';
 import { logPathOf, type RunPaths } from './run-paths.ts';
-import type { OutputChannelName, RunState } from './run-records.ts';
+import { OUTPUT_CHANNELS, type OutputChannelName, type RunState } from './run-records.ts';
 import { collectTail, lastLines } from './tail.ts';
 
 /** Which lines, and whether to wait for more. */
@@ -84,7 +84,7 @@ function* readUnindexed(
   ends: Readonly<Record<OutputChannelName, number>>,
   assembler: LineAssembler,
 ): Generator<LogLine, void, undefined> {
-  for (const channel of ['stdout', 'stderr'] as const) {
+  for (const channel of OUTPUT_CHANNELS) {
     if (selection !== 'combined' && selection !== channel) continue;
     const fd = openSync(logPathOf(paths, channel), 'r');
     try {

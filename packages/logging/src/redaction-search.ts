@@ -28,12 +28,18 @@ export type MatchResult =
   | { readonly kind: 'match'; readonly end: number; readonly name: string }
   | { readonly kind: 'more' };
 
-/** @internal */
+/** @internal Knows what to find. */
 export interface Search {
+  /** Begins to look through `bytes`, which must not change meanwhile; with `isFinal` nothing follows them. */
+  scan(bytes: Uint8Array, isFinal: boolean): Scan;
+}
+
+/** @internal Looks through one stretch of bytes. */
+export interface Scan {
   /** The first offset from `from` on where a match may start; `bytes.length` when there is none. */
-  nextCandidate(bytes: Uint8Array, from: number): number;
-  /** The longest match that starts at `at`; with `isFinal` nothing follows `bytes`. */
-  matchAt(bytes: Uint8Array, at: number, isFinal: boolean): MatchResult | undefined;
+  nextCandidate(from: number): number;
+  /** The longest match that starts at `at`. */
+  matchAt(at: number): MatchResult | undefined;
 }
 
 /** @internal The bytes a shape's class admits. */
@@ -65,44 +71,53 @@ export function createSearch(needles: readonly Needle[]): Search {
     needlesByBlock.set(lastBlock, [...(needlesByBlock.get(lastBlock) ?? []), needle]);
   }
 
+  const nextCandidate = (bytes: Uint8Array, from: number): number => {
+    const length = bytes.length;
+    if (needles.length === 0) return length;
+    let last = from + width - 1;
+    while (last < length) {
+      // Indexes are in range by the loop's condition; a check per byte would halve the speed.
+      const skip = skips[((bytes[last - 1] as number) << 8) | (bytes[last] as number)] as number;
+      if (skip === 0) return last - width + 1;
+      last += skip;
+    }
+    // What is left is shorter than an anchor: any of it may be the start of one.
+    return Math.min(length, Math.max(from, length - width + 1));
+  };
+  /** Those whose last anchor bytes are at `at`; near the end, where they do not fit, all. */
+  const candidatesAt = (bytes: Uint8Array, at: number): readonly Needle[] => {
+    if (at + width > bytes.length) return needles;
+    const block = ((bytes[at + width - 2] ?? 0) << 8) | (bytes[at + width - 1] ?? 0);
+    return needlesByBlock.get(block) ?? [];
+  };
+
   return {
-    nextCandidate(bytes, from) {
-      const length = bytes.length;
-      if (needles.length === 0) return length;
-      let last = from + width - 1;
-      while (last < length) {
-        // Indexes are in range by the loop's condition; a check per byte would halve the speed.
-        const skip = skips[((bytes[last - 1] as number) << 8) | (bytes[last] as number)] as number;
-        if (skip === 0) return last - width + 1;
-        last += skip;
-      }
-      // What is left is shorter than an anchor: any of it may be the start of one.
-      return Math.min(length, Math.max(from, length - width + 1));
-    },
-    matchAt(bytes, at, isFinal) {
-      const isWhole = at + width <= bytes.length;
-      const candidates = isWhole
-        ? needlesByBlock.get(((bytes[at + width - 2] ?? 0) << 8) | (bytes[at + width - 1] ?? 0))
-        : needles;
-      let longest: MatchResult | undefined;
-      for (const needle of candidates ?? []) {
-        const result = matchNeedle(needle, bytes, at, isFinal);
-        if (result === undefined) continue;
-        if (result.kind === 'more') return result;
-        if (longest === undefined || (longest.kind === 'match' && result.end > longest.end)) longest = result;
-      }
-      return longest;
+    scan(bytes, isFinal) {
+      const runs = new Map<ShapeBody, Run>();
+      return {
+        nextCandidate: (from) => nextCandidate(bytes, from),
+        matchAt(at) {
+          let longest: MatchResult | undefined;
+          for (const needle of candidatesAt(bytes, at)) {
+            const result = matchNeedle(needle, bytes, at, isFinal, runs);
+            if (result?.kind === 'more') return result;
+            if (result !== undefined && (longest?.kind !== 'match' || result.end > longest.end))
+              longest = result;
+          }
+          return longest;
+        },
+      };
     },
   };
 }
 
 function matchNeedle(
-  needle: Needle,
+  { anchor, shape, name }: Needle,
   bytes: Uint8Array,
   at: number,
   isFinal: boolean,
+  runs: Map<ShapeBody, Run>,
 ): MatchResult | undefined {
-  const { anchor, shape, name } = needle;
   const compared = Math.min(anchor.length, bytes.length - at);
   for (let index = 0; index < compared; index++) {
     if (anchor[index] !== bytes[at + index]) return undefined;
@@ -111,16 +126,43 @@ function matchNeedle(
   const bodyStart = at + anchor.length;
   if (shape === undefined) return { kind: 'match', end: bodyStart, name };
 
-  const limit = Math.min(bytes.length, bodyStart + shape.maxLength);
-  let end = bodyStart;
-  let dots = 0;
-  while (end < limit && shape.allowed[bytes[end] ?? 0] === 1) {
-    if (bytes[end] === DOT) dots += 1;
+  const run = runAt(shape, bytes, bodyStart, runs);
+  const limit = bodyStart + shape.maxLength;
+  const end = Math.min(run.end, limit);
+  if (end === bytes.length && end < limit && !isFinal) return NEED_MORE;
+  if (end - bodyStart < shape.minLength || dotsBetween(run, bodyStart, end) < shape.minDots) return undefined;
+  return { kind: 'match', end, name };
+}
+
+/** A stretch of bytes that a shape admits. */
+interface Run {
+  readonly start: number;
+  readonly end: number;
+  readonly dots: readonly number[];
+  /** The first of `dots` that may still matter: bodies are looked at from left to right. */
+  firstDot: number;
+}
+
+/** Each stretch is walked once, however many prefixes are in it: `eyJeyJeyJ…` would take quadratic time otherwise. */
+function runAt(shape: ShapeBody, bytes: Uint8Array, start: number, runs: Map<ShapeBody, Run>): Run {
+  const known = runs.get(shape);
+  if (known !== undefined && known.start <= start && start <= known.end) return known;
+  const dots: number[] = [];
+  let end = start;
+  while (end < bytes.length && shape.allowed[bytes[end] ?? 0] === 1) {
+    if (bytes[end] === DOT) dots.push(end);
     end += 1;
   }
-  if (end === bytes.length && end < bodyStart + shape.maxLength && !isFinal) return NEED_MORE;
-  if (end - bodyStart < shape.minLength || dots < shape.minDots) return undefined;
-  return { kind: 'match', end, name };
+  const run = { start, end, dots, firstDot: 0 };
+  runs.set(shape, run);
+  return run;
+}
+
+function dotsBetween(run: Run, start: number, end: number): number {
+  while ((run.dots[run.firstDot] ?? end) < start) run.firstDot += 1;
+  let count = 0;
+  while ((run.dots[run.firstDot + count] ?? end) < end) count += 1;
+  return count;
 }
 
 const NEED_MORE: MatchResult = { kind: 'more' };

@@ -2,7 +2,14 @@
  * Takes known secrets and token-shaped strings out of bytes and text.
  * Invariant: the result does not depend on how the input was cut into chunks.
  */
-import { createSearch, shapeBody, type Needle, type Search } from './redaction-search.ts';
+import {
+  createSearch,
+  shapeBody,
+  type MatchResult,
+  type Needle,
+  type Scan,
+  type Search,
+} from './redaction-search.ts';
 import { secretForms } from './secret-forms.ts';
 import { DEFAULT_TOKEN_SHAPES, type TokenShape } from './token-shapes.ts';
 
@@ -111,19 +118,20 @@ function createNeedles({ secrets = {}, patterns = DEFAULT_TOKEN_SHAPES }: Redact
 }
 
 function redactStep(search: Search, bytes: Uint8Array, isFinal: boolean): RedactionStep {
+  const scan = search.scan(bytes, isFinal);
   const parts: Uint8Array[] = [];
   let copiedTo = 0;
-  let at = search.nextCandidate(bytes, 0);
+  let at = scan.nextCandidate(0);
   while (at < bytes.length) {
-    const result = matchSpan(search, bytes, at, isFinal);
+    const result = matchSpan(scan, at);
     if (result?.kind === 'more') break;
     if (result === undefined) {
-      at = search.nextCandidate(bytes, at + 1);
+      at = scan.nextCandidate(at + 1);
       continue;
     }
     parts.push(bytes.subarray(copiedTo, at), Buffer.from(`[redacted:${result.name}]`));
     copiedTo = result.end;
-    at = search.nextCandidate(bytes, result.end);
+    at = scan.nextCandidate(result.end);
   }
   if (parts.length === 0) {
     return { output: at === bytes.length ? bytes : bytes.subarray(0, at), consumed: at };
@@ -133,33 +141,29 @@ function redactStep(search: Search, bytes: Uint8Array, isFinal: boolean): Redact
 }
 
 /** A match together with every match that overlaps its end, so that no part of the second one is left standing. */
-function matchSpan(
-  search: Search,
-  bytes: Uint8Array,
-  at: number,
-  isFinal: boolean,
-): ReturnType<Search['matchAt']> {
-  const first = search.matchAt(bytes, at, isFinal);
+function matchSpan(scan: Scan, at: number): MatchResult | undefined {
+  const first = scan.matchAt(at);
   if (first?.kind !== 'match') return first;
   let end = first.end;
   // A stream of nothing but overlapping secrets is cut here, so that memory stays bounded.
   const limit = first.end + MAX_OVERLAP_BYTES;
-  let next = search.nextCandidate(bytes, at + 1);
+  let next = scan.nextCandidate(at + 1);
   while (next < end && end < limit) {
-    const result = search.matchAt(bytes, next, isFinal);
+    const result = scan.matchAt(next);
     if (result?.kind === 'more') return result;
     if (result !== undefined && result.end > end) end = result.end;
-    next = search.nextCandidate(bytes, next + 1);
+    next = scan.nextCandidate(next + 1);
   }
   return { kind: 'match', end, name: first.name };
 }
 
 function* matchesIn(search: Search, bytes: Uint8Array): Generator<string, void, undefined> {
-  let at = search.nextCandidate(bytes, 0);
+  const scan = search.scan(bytes, true);
+  let at = scan.nextCandidate(0);
   while (at < bytes.length) {
-    const result = search.matchAt(bytes, at, true);
+    const result = scan.matchAt(at);
     if (result?.kind === 'match') yield result.name;
-    at = search.nextCandidate(bytes, at + 1);
+    at = scan.nextCandidate(at + 1);
   }
 }
 

@@ -7,8 +7,11 @@ import type { RunStatus } from './run-status.ts';
 /** The layout this package writes and the newest it reads. */
 export const LAYOUT_VERSION = 1;
 
+/** Both output streams of a step. */
+export const OUTPUT_CHANNELS = ['stdout', 'stderr'] as const;
+
 /** One of the two output streams of a step. */
-export type OutputChannelName = 'stdout' | 'stderr';
+export type OutputChannelName = (typeof OUTPUT_CHANNELS)[number];
 
 /** A process, told apart from a later one with the same pid. */
 export interface ProcessIdentity {

@@ -5,10 +5,10 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 
 import type { ChannelSelection } from './follow.ts';
-import { timelineBackwards } from './journal-tail.ts';
+import { readTimelineEnd, timelineBackwards } from './journal-tail.ts';
 import { createLineAssembler, type AnsiMode, type LinePiece, type LogLine } from './line-assembler.ts';
 import { logPathOf, type RunPaths } from './run-paths.ts';
-import type { OutputChannelName, RunState } from './run-records.ts';
+import { OUTPUT_CHANNELS, type OutputChannelName, type RunState } from './run-records.ts';
 
 /** How much of the end to read. */
 export interface TailOptions {
@@ -127,17 +127,16 @@ function openLogs(paths: RunPaths): OpenLogs {
 
 /** What the timeline does not know yet, then its records, newest first, clipped to what the logs hold. */
 function* segmentsBackwards(paths: RunPaths, logs: OpenLogs): Generator<Segment, void, undefined> {
-  const ends: Record<OutputChannelName, number | undefined> = { stdout: undefined, stderr: undefined };
-  for (const { seq, channel, offset, bytes, atMs } of timelineBackwards(paths)) {
-    const { size } = logs[channel];
-    const end = Math.min(offset + bytes, size);
-    if (ends[channel] === undefined && end < size) yield { seq: 0, channel, offset: end, end: size };
-    ends[channel] = offset;
-    if (offset < end) yield { seq, channel, offset, end, atMs };
+  const { lastRecords } = readTimelineEnd(paths);
+  for (const channel of OUTPUT_CHANNELS.toReversed()) {
+    const last = lastRecords[channel];
+    const offset = last === undefined ? 0 : last.offset + last.bytes;
+    const end = logs[channel].size;
+    if (offset < end) yield { seq: 0, channel, offset, end };
   }
-  for (const channel of ['stdout', 'stderr'] as const) {
-    const end = ends[channel] ?? logs[channel].size;
-    if (end > 0) yield { seq: 0, channel, offset: 0, end };
+  for (const { seq, channel, offset, bytes, atMs } of timelineBackwards(paths)) {
+    const end = Math.min(offset + bytes, logs[channel].size);
+    if (offset < end) yield { seq, channel, offset, end, atMs };
   }
 }
 

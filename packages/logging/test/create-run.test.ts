@@ -10,7 +10,7 @@ describe('createRun', () => {
   test('given a new run, its directory is private and whole, with nothing beside it', async () => {
     const { paths, clock } = await setup();
 
-    expect(readdirSync(paths.runDir).toSorted()).toEqual([
+    expect(readdirSync(paths.runDir).sort()).toEqual([
       'artifacts',
       'checkpoints',
       'meta.json',
@@ -101,7 +101,7 @@ describe('createRun', () => {
 
     await writer.close();
 
-    const closed = expect.objectContaining({ code: 'closed' });
+    const closed: unknown = expect.objectContaining({ code: 'closed' });
     expect(() => writer.event({ type: 'run_lost', message: '' })).toThrow(closed);
     expect(() => writer.output('stdout').writable()).toThrow(closed);
     await expect(writer.updateState({ status: 'running' })).rejects.toMatchObject({ code: 'closed' });

@@ -86,7 +86,9 @@ export function forecast(
     if (isNowAsked || isSlotAsked) list.push({ ...planned, schedule: name, firesAtMs: nowMs });
   }
 
-  const openMs = Math.max(fromMs - 1, nowMs - delayMs, cursorMs ?? -Infinity);
+  // With a cursor, a slot of this very instant is among the overdue.
+  const presentMs = nowMs - delayMs - (cursorMs === undefined ? 1 : 0);
+  const openMs = Math.max(fromMs - 1, presentMs, cursorMs ?? -Infinity);
   const upcoming = nextSlots(schedule, { afterMs: openMs, limit: limit - list.length, untilMs: toMs - 1 });
   for (const slotMs of upcoming) {
     const [decision, reason] = foresee(schedule, slotMs, state);

@@ -1,6 +1,6 @@
 /**
  * Decides one schedule: cursor, plan, then decision after decision into the store.
- * Invariant: an entry's cursor is what the store said last; a failure changes nothing but the time of the next try.
+ * Invariant: an entry's cursor is what the store said last; after a failure it is unknown, and the store is asked again.
  */
 
 import type { DueEntry } from './due-queue.ts';
@@ -122,6 +122,8 @@ export function createScheduleDecider({ slots, runningCount, isPaused }: Decider
         entry.failureCount = 0;
         entry.dueAtMs = nextDueAtMs(entry);
       } catch (error) {
+        // The decision may have been committed before its answer was lost: only the store knows where we are.
+        entry.cursorMs = undefined;
         tally.failures.push({ schedule: entry.schedule.name, error: toError(error) });
         const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** entry.failureCount, LONGEST_BACKOFF_MS);
         entry.failureCount += 1;

@@ -28,8 +28,10 @@ export async function findDecision(
   }
   if (nextSlotMs !== slotMs) return { status: 'not-a-slot', reason: 'between-slots', nextSlotMs };
 
-  const [exact] = await slots.decisions(schedule.name, { before: slotMs + 1, limit: 1 });
-  if (exact?.slotMs === slotMs) return { status: 'decided', ...exact };
+  const [before] = await slots.decisions(schedule.name, { before: slotMs + 1, limit: 1 });
+  // Every schedule's record begins with an anchor: when nothing is older than the slot, its decision was pruned.
+  if (before === undefined) return { status: 'forgotten' };
+  if (before.slotMs === slotMs) return { status: 'decided', ...before };
   const covering = await firstAtOrAfter(slots, schedule.name, slotMs);
   return covering === undefined ? { status: 'forgotten' } : { status: 'decided', ...covering };
 }

@@ -53,10 +53,10 @@ async function describeReference(
 ): Promise<StepArtifact> {
   const named = [body['path'], body['uri']].find((value) => typeof value === 'string') ?? '';
   const title = typeof body['title'] === 'string' ? { title: body['title'] } : {};
-  const path = await findInside(String(named), sources);
-  if (path === undefined) return { path: String(named), kind: 'reference', ...title };
+  const path = await findInside(named, sources);
+  if (path === undefined) return { path: named, kind: 'reference', ...title };
   const isOfRun = isInside(path, await realpath(sources.runDir));
-  const name = isOfRun ? relative(await realpath(sources.runDir), path) : String(named);
+  const name = isOfRun ? relative(await realpath(sources.runDir), path) : named;
   return { ...(await describeFile(path, name, 'reference')), ...title };
 }
 

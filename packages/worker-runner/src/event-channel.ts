@@ -146,9 +146,11 @@ function createReplies(options: EventChannelOptions, onAnswered: (id: string) =>
     }
   };
   const send = async (id: string, answer: AuthorizationAnswer): Promise<void> => {
-    while (!isClosed) {
-      if (tryWrite(path, formatReply(id, answer))) return onAnswered(id);
+    if (isClosed) return;
+    if (tryWrite(path, formatReply(id, answer))) onAnswered(id);
+    else {
       await options.clock.sleep(RETRY_MS, { keepAlive: false });
+      await send(id, answer);
     }
   };
   const answerInTurn = async (question: ReportedEvent): Promise<void> => {

@@ -50,3 +50,19 @@ export type {
 export { runStep, type RunStepOptions } from './run-step.ts';
 export type { ReportedEvent, StepEvent, StepEventKind } from './step-events.ts';
 export type { Logger, StepSink } from './step-sink.ts';
+export { adoptRuns, type AdoptedRun, type AdoptRunsOptions } from './adopt-runs.ts';
+export type { AdoptionKind } from './adopt-run.ts';
+export {
+  acknowledgeRun,
+  cancelRun,
+  checkpointNow,
+  runStatus,
+  type ControlOptions,
+  type RunStatusReport,
+} from './control.ts';
+export {
+  startSupervised,
+  type StartSupervisedOptions,
+  type SupervisedLease,
+  type SupervisedStep,
+} from './start-supervised.ts';

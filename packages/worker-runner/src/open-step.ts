@@ -18,7 +18,7 @@ import type { Authorizer } from './event-channel.ts';
 import { createHost, type Host } from './host.ts';
 import { identifyProcess, type ProcessIdentity } from './process-table.ts';
 import type { CheckedRequest } from './request-schema.ts';
-import { claimRun, writePlan, type PlannedLease } from './run-record.ts';
+import { claimRun, writePlan, type RunPlan } from './run-record.ts';
 import { createPauseSwitch, openSession, type PauseSwitch, type StepSession } from './step-session.ts';
 import { silentLogger, type Logger, type StepSink } from './step-sink.ts';
 
@@ -54,13 +54,13 @@ export function withDefaults(deps: Partial<StepDeps>): StepDeps {
  *
  * @param request - checked
  * @param deps - clock, host and ports
- * @param lease - kept in the plan for whoever adopts the run
+ * @param planned - kept in the plan for whoever adopts the run
  * @throws LoggingError with code `run-exists`, `write-failed`, `unsafe-path`; {@link WorkerRunnerError} with code `run-owned`
  */
 export async function openNewStep(
   request: CheckedRequest,
   deps: StepDeps,
-  lease: PlannedLease | undefined,
+  planned: Pick<RunPlan, 'lease' | 'isDecidedByClient'> = {},
 ): Promise<StepSession> {
   const { clock, host } = deps;
   const { runsRootDir } = request.runtime;
@@ -72,7 +72,7 @@ export async function openNewStep(
   const writer = await createRun(paths, metaOf(request, self), shared.writerOptions);
   try {
     takeOwnership(paths, self, deps.socketPath);
-    writePlan(paths.runDir, { request, startedMonotonicMs, bootId: self.bootId, lease });
+    writePlan(paths.runDir, { request, startedMonotonicMs, bootId: self.bootId, ...planned });
   } catch (error) {
     await writer.close();
     throw error;

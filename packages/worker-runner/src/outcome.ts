@@ -125,8 +125,9 @@ function summarize(found: Finding, exitCode: number | undefined, signal: string 
     case 'cancelled':
     case 'timed_out':
     case 'lost':
-      return `${WORDS[found.reason ?? 'cancelled'] ?? found.reason}${tail}`;
+      break;
   }
+  return `${WORDS[found.reason ?? 'cancelled'] ?? found.reason}${tail}`;
 }
 
 /** Shells report the end by signal N as 128 + N. */

@@ -48,6 +48,27 @@ export function createAttachedExecutor(wrapper: ProcessIdentity): WorkerExecutor
   };
 }
 
+/**
+ * The executor for a step that has ended while nobody watched: ends whoever it left, and reports what is known.
+ *
+ * @param root - the wrapper as it identified itself; pid 0 when it never did
+ * @param known - how the step ended
+ */
+export function createSweepingExecutor(root: ProcessIdentity, known: StepExit): WorkerExecutor {
+  return {
+    name: 'process',
+    async execute(context) {
+      const mark = runMarkOf(context.writer.paths.runDir);
+      const tree = createProcessTree({ root, mark, host: context.host, rootIsRecent: false });
+      for (const channel of ['stdout', 'stderr'] as const) context.writer.output(channel).followChild();
+      const swept = await settleExit(context, { exitCode: known.exitCode }, tree);
+      if (known.how === 'exited') return swept;
+      const reason = known.reason === 'killed_from_outside' ? swept.reason : known.reason;
+      return { ...swept, how: known.how, reason };
+    },
+  };
+}
+
 async function executeProcess(context: StepContext): Promise<StepExit> {
   const { request, writer, host } = context;
   const { runDir, artifactsDir } = writer.paths;
@@ -125,7 +146,8 @@ async function settleExit(context: StepContext, exit: WorkerExit, tree: ProcessT
     if (wasKilled) await context.checkpointBeforeKill();
   }
   const { stragglerGraceSec, killGraceSec } = context.request.limits;
-  const { survivors } = await climb(context, tree, Math.min(stragglerGraceSec, killGraceSec));
+  const graceSec = Math.min(stragglerGraceSec, killGraceSec);
+  const { survivors } = left.length === 0 ? NOBODY_LEFT : await climb(context, tree, graceSec);
   const base = { stragglers: left.map(toStraggler), survivors: survivors.map(toStraggler) };
   if (!wasKilled) return { how: 'exited', exitCode: exit.exitCode, ...base, ...cpuOf(context) };
   return { how: 'lost', reason: left.length > 0 ? 'wrapper_lost' : 'killed_from_outside', ...base };
@@ -185,6 +207,7 @@ function whenAborted(signal: AbortSignal): Promise<'aborted'> {
   });
 }
 
+const NOBODY_LEFT: TreeEnd = { escalated: false, survivors: [] };
 const FILE_MODE = 0o600;
 /** What a process may need to die after SIGKILL; one that waits for a dead disk takes longer, and is reported. */
 const KILL_MS = 5000;

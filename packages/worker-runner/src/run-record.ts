@@ -13,7 +13,7 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 
 import { z } from 'zod';
 
@@ -36,6 +36,8 @@ export interface RunPlan {
   readonly bootId?: string | undefined;
   /** The lease the run works under, in the words of its keeper. */
   readonly lease?: PlannedLease | undefined;
+  /** Whether `authorize` events are decided by a client of the supervisor, and wait while there is none. */
+  readonly isDecidedByClient?: boolean | undefined;
 }
 
 /** A lease as it is kept on disk. */
@@ -71,7 +73,10 @@ export function removePlan(runDir: string): void {
   rmSync(join(runDir, PLAN_FILE), { force: true });
 }
 
-/** Writes the envelope, durably. The last thing that happens to a run. */
+/**
+ * Writes the envelope; its bytes are on the disk before its name is. A power cut may lose it, with the state that says
+ * how the run ended still there: the next adoption then writes it again.
+ */
 export function writeResult(runDir: string, result: StepResult): void {
   writeWhole(join(runDir, RESULT_FILE), `${JSON.stringify(result, undefined, 2)}\n`, { durable: true });
 }
@@ -129,7 +134,6 @@ export function writeWhole(path: string, content: string, options: { durable?: b
   const temporary = `${path}.tmp`;
   writeFile(temporary, content, options.durable === true);
   renameSync(temporary, path);
-  if (options.durable === true) syncDirectory(dirname(path));
 }
 
 /** @internal Parses a JSON file; `undefined` when it is not there or not JSON. */
@@ -152,15 +156,6 @@ function writeFile(path: string, content: string, durable: boolean): void {
   }
 }
 
-function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
 function ownerPath(runDir: string, epoch: number): string {
   return join(runDir, `owner.${epoch}.json`);
 }
@@ -177,5 +172,6 @@ const planSchema = z.object({
   request: z.looseObject({ taskId: z.string(), runId: z.string() }),
   startedMonotonicMs: z.number(),
   bootId: z.string().optional(),
+  isDecidedByClient: z.boolean().optional(),
   lease: z.object({ lease: z.unknown(), leaseMs: z.number(), holdAfterEndMs: z.number() }).optional(),
 });

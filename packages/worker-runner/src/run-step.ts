@@ -45,7 +45,7 @@ export interface RunStepOptions extends Partial<Omit<StepDeps, 'socketPath'>> {
 export async function runStep(request: StepRequest, options: RunStepOptions = {}): Promise<StepResult> {
   const checked = checkRequest(request);
   const deps = withDefaults(options);
-  const session = await openNewStep(checked, deps, undefined);
+  const session = await openNewStep(checked, deps);
   const cancel = (): void => {
     session.requestEnd({ reason: 'cancelled', text: wordsOf(options.signal?.reason) });
   };
@@ -58,7 +58,7 @@ export async function runStep(request: StepRequest, options: RunStepOptions = {}
     return await settleRun(session, exit);
   } finally {
     options.signal?.removeEventListener('abort', cancel);
-    await lease?.stop();
+    lease?.stop();
     await output?.done();
   }
 }

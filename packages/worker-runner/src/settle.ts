@@ -5,13 +5,7 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import {
-  isTerminalStatus,
-  openRun,
-  type LifecycleEventType,
-  type RunPaths,
-  type RunStatus,
-} from '@conductor-run/logging';
+import { isTerminalStatus, openRun, type LifecycleEventType, type RunPaths } from '@conductor-run/logging';
 
 import { collectArtifacts } from './artifacts.ts';
 import { WorkerRunnerError } from './errors.ts';
@@ -79,7 +73,7 @@ async function closeRecord(session: StepSession, verdict: Verdict, exit: StepExi
   else {
     const { exitCode, signal, summary } = verdict;
     await writer.updateState({
-      status: verdict.outcome as RunStatus,
+      status: verdict.outcome,
       summary,
       ...compact({ exitCode, signal }),
     });

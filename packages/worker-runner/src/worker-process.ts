@@ -106,7 +106,7 @@ export function attachWorker(
 ): WorkerProcess {
   const exited = new Promise<WorkerExit>((resolve) => {
     let timer: Timer | undefined;
-    let watcher: FSWatcher | undefined;
+    const watcher = watchDirectory(runDir, () => look());
     const stop = (): void => {
       timer?.cancel();
       watcher?.close();
@@ -124,7 +124,6 @@ export function attachWorker(
       look();
     };
     signal.addEventListener('abort', stop, { once: true });
-    watcher = watchDirectory(runDir, look);
     poll();
   });
   return { identity, exited };

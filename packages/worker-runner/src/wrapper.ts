@@ -16,6 +16,8 @@ export const WRAPPER_FILES = {
   times: 'times',
   /** What the step wrote to its events descriptor, byte for byte. */
   events: 'events.raw',
+  /** Says that the run was closed as never started: a wrapper that comes late must not run its step. */
+  closed: 'closed',
   /** The pipe its answers come from. */
   replies: 'replies',
 } as const;
@@ -67,6 +69,7 @@ ulimit -f "$b" 2>/dev/null
 s=
 [ -r "/proc/$$/stat" ] && read -r s <"/proc/$$/stat"
 echo "$$ $s" >"$d/${WRAPPER_FILES.pid}"
+[ -e "$d/${WRAPPER_FILES.closed}" ] && exit 125
 command -p mkfifo -m 600 "$d/${WRAPPER_FILES.replies}" &&
 exec ${EVENTS_FD}>>"$d/${WRAPPER_FILES.events}" ${REPLIES_FD}<>"$d/${WRAPPER_FILES.replies}" || exit 125
 "$@"

@@ -73,11 +73,13 @@ create table job_attempts (
   primary key (job_id, token)
 ) strict, without rowid;
 
-create table job_counters (
-  name  text    primary key,
-  value integer not null
-) strict, without rowid;
-insert into job_counters values ('token', 0);
+-- One row: the last fencing number that was given out, and the connection that took the last block.
+create table job_tokens (
+  one   integer primary key check (one = 1),
+  value integer not null,
+  owner integer not null
+) strict;
+insert into job_tokens values (1, 0, 0);
 
 -- The kind '' stands for all of them.
 create table paused_kinds (
