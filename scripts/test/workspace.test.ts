@@ -24,6 +24,6 @@ describe('pnpm-workspace.yaml', () => {
   test('given the Node that pnpm resolves for, when it is compared, it is the pinned one', () => {
     const text = readFileSync(join(repositoryRoot, 'pnpm-workspace.yaml'), 'utf8');
 
-    expect(/^nodeVersion: (\S+)$/m.exec(text)?.[1]).toBe(/^ {2}node: (\S+)$/m.exec(text)?.[1]);
+    expect(/^nodeVersion: (\S+)$/m.exec(text)?.[1]).toBe(/^ {2}node: (\d\S*)$/m.exec(text)?.[1]);
   });
 });
