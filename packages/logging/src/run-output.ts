@@ -111,7 +111,7 @@ function createChannel(file: ChannelFile, parts: OutputParts): OutputChannel {
 
 async function finishChannel(file: ChannelFile, limits: OutputLimits): Promise<void> {
   await file.finish(nextTurn);
-  await limits.enforce(file);
+  await limits.settle(file);
 }
 
 interface Claims {
