@@ -95,7 +95,9 @@ export function createOutputLimits(options: OutputLimitsOptions): OutputLimits {
       try {
         await file.trimSpool();
       } catch (error) {
-        if (canTrim) options.onFailure(unenforceable(`spool of ${file.channel}`, error));
+        // The spool of a run that ended meanwhile is gone as a whole.
+        if (!file.hasSpool()) return;
+        options.onFailure(unenforceable(`spool of ${file.channel}`, error));
         canTrim = false;
       }
     },
