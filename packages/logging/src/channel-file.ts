@@ -27,6 +27,8 @@ export interface ChannelFile {
   readonly channel: OutputChannelName;
   /** Bytes of the log that the timeline knows. */
   indexedBytes(): number;
+  /** Whether a child's output goes through a private spool. */
+  hasSpool(): boolean;
   /** Bytes of the spool not yet in the log; 0 without a spool. */
   spoolLagBytes(): number;
   /** Opens the file a child shall write to: the log itself, or the spool. */
@@ -102,9 +104,11 @@ export function openChannelFile(options: ChannelFileOptions): ChannelFile {
   return {
     channel,
     indexedBytes: () => indexed,
+    hasSpool: () => spool !== undefined,
     spoolLagBytes: () => (spool === undefined ? 0 : files.size(spool.fd) - spool.consumed),
     openForChild() {
       if (redactor === undefined) return files.open(logPathOf(paths, channel), 'append');
+      if (spool === undefined && log.refreshSize() > 0) throw alreadyWritten(paths, channel);
       spool ??= openSpool();
       return files.open(spoolPath, 'append');
     },
@@ -162,6 +166,14 @@ interface Spool {
   seen: number;
   /** Bytes given back to the disk. */
   trimmed: number;
+}
+
+/** Whoever wrote the log may still write it, which would mix with what comes out of the spool. */
+function alreadyWritten(paths: RunPaths, channel: OutputChannelName): LoggingError {
+  return new LoggingError(
+    'output-claimed',
+    `Cannot redact output "${channel}" of run "${paths.runId}": its log was written without a spool, expected it empty`,
+  );
 }
 
 /** Both or neither: a log without its record is cut again. */
