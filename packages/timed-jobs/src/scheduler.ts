@@ -132,7 +132,6 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       // Replaced schedules are not put back: `load` has queued their successors.
       if (loadedTerm === context.term) for (const entry of due) queue.add(entry);
     }
-    if (pass.isStale) loadedTerm = undefined;
     return pass;
   };
 
