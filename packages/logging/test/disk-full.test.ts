@@ -111,6 +111,23 @@ describe('a disk on which writing fails from one call on', () => {
     },
   );
 
+  test('given writing and cutting fail for a while, no half line is left when both work again', async () => {
+    const paths = runPaths();
+    const failing = failingFiles(Number.MAX_SAFE_INTEGER, 'everything');
+    await using writer = await createRun(paths, META, { clock: createManualClock(), files: failing.files });
+    writer.event({ type: 'run_prepared', message: 'one' });
+
+    failing.setBroken(true);
+    expect(() => writer.event({ type: 'worker_started', message: 'lost' })).toThrow(LoggingError);
+    failing.setBroken(false);
+    writer.event({ type: 'worker_started', message: 'two' });
+
+    expect(jsonLines(paths.eventsPath).map(({ seq, message }) => [seq, message])).toEqual([
+      [1, 'one'],
+      [2, 'two'],
+    ]);
+  });
+
   test('given a disk that is full for a while, following reports once and catches up by itself', async () => {
     const codes: string[] = [];
     const clock = createManualClock();
