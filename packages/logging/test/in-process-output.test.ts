@@ -140,6 +140,25 @@ describe('writable', () => {
     expect(writer.state().stdoutBytes).toBe(7);
   });
 
+  test('given a timeline that cannot be written, its bytes leave both logs again: all or nothing', async () => {
+    const failing = failingFiles(Number.MAX_SAFE_INTEGER, 'full');
+    const { writer, paths } = await setup({ files: failing.files, onError: () => {} });
+    const stdout = writer.output('stdout').writable();
+    stdout.write('before|');
+    await writer.flush();
+
+    failing.breakAfter(2);
+    stdout.write('lost');
+    writer.output('stderr').writable().write('lost too');
+    await closed(stdout);
+    failing.setBroken(false);
+
+    expect([textOf(paths.stdoutPath), textOf(paths.stderrPath)]).toEqual(['before|', '']);
+    writer.output('stdout').writable().write('after');
+    await writer.updateState({ status: 'failed' });
+    expect(textOf(paths.stdoutPath)).toBe('before|after');
+  });
+
   test('given no onError, the next call of the owner throws it, once', async () => {
     const failing = failingFiles(Number.MAX_SAFE_INTEGER, 'full');
     const { writer } = await setup({ files: failing.files });
