@@ -92,6 +92,15 @@ describe('pruneRuns', () => {
     expect(report.removed.every(({ reason }) => reason === 'size')).toBe(true);
   });
 
+  test('given a run that does not fit, no older one stays in its place, however small', async () => {
+    const runsDir = temporaryDirectory();
+    for (const [index, mib] of [1, 5, 1].entries()) putRun(runsDir, index, 'failed', mib * 1024 * 1024);
+
+    await pruneRuns(runsDir, { maxBytes: 3 * 1024 * 1024 });
+
+    expect((await listRuns(runsDir)).runs.map(({ meta }) => meta.runId)).toEqual(['run-2']);
+  });
+
   test('given every status, only runs that have ended go', async () => {
     const runsDir = temporaryDirectory();
     const statuses: readonly RunStatus[] = [
