@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 
 import { createManualClock } from '@conductor-run/clock';
 import { describe, expect, test } from 'vitest';
@@ -141,7 +141,7 @@ describe('a disk on which writing fails from one call on', () => {
       onError: ({ code }) => void codes.push(code),
     });
     using child = writer.output('stdout').openForChild();
-    (await import('node:fs')).writeSync(child.fd, 'all of it|');
+    writeSync(child.fd, 'all of it|');
 
     failing.setBroken(true);
     await clock.advance(5000);

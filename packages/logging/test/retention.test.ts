@@ -49,7 +49,7 @@ function putRun(runsDir: string, index: number, status: RunStatus, bytes = 0): R
 
 describe('pruneRuns', () => {
   test('given ten thousand runs and every limit, the newest that fit stay, live and pinned ones always', async () => {
-    const total = inject('soak') ? 10_000 : 2000;
+    const total = inject('soak') ? 10_000 : 1000;
     const runsDir = temporaryDirectory();
     const paths = Array.from({ length: total }, (_, index) =>
       putRun(runsDir, index, index % 50 === 0 ? 'running' : 'completed'),

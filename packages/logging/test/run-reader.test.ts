@@ -101,6 +101,7 @@ describe('tail', () => {
       ['unknown err', 'undefined'],
     ]);
     expect(await textLines(reader.lines())).toEqual(['known', 'unknown out', 'unknown err']);
+    expect(await textLines(reader.lines({ channel: 'stderr' }))).toEqual(['unknown err']);
   });
 
   test('given nothing, no lines, or a timeline ahead of its log, it gives what there is', async () => {
