@@ -18,7 +18,7 @@ import path from 'node:path';
 import { styleText } from 'node:util';
 
 const BIN = path.join(import.meta.dirname, '../../apps/conductor/src/bin.ts');
-const CONDUCTOR = path.join(import.meta.dirname, '../../node_modules/.bin/conductor');
+const CONDUCTOR = path.join(import.meta.dirname, '../../bin/conductor');
 
 /** What the demo reads of `runs list --json` and `checkpoints list --json`. */
 interface Run {

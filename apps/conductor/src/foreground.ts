@@ -107,7 +107,8 @@ async function executeStep(
   const title =
     job.steps.length > 1 ? `${request.stepName} (${position} of ${job.steps.length})` : request.stepName;
   using progress = startProgress(io, title);
-  return runStep(request, {
+  // Awaited here: the progress line must live as long as the step.
+  return await runStep(request, {
     clock: io.clock,
     signal,
     lease: attachLease(store, lease, config.settings.jobLeaseMs),

@@ -16,12 +16,8 @@ export function attachLease(store: JobStore, lease: Lease, leaseMs: number): Att
   return { lease, leaseMs, keeper: createLeaseKeeper(store) };
 }
 
-/**
- * Renews leases in a store.
- *
- * @param store - stays open; whoever opened it closes it
- */
-export function createLeaseKeeper(store: JobStore): LeaseKeeper {
+/** Renews leases in a store, which stays open. */
+function createLeaseKeeper(store: JobStore): LeaseKeeper {
   return {
     async renewMany(leases, leaseMs): Promise<readonly LeaseAnswer[]> {
       const answers = await store.heartbeatMany(
@@ -53,6 +49,7 @@ export function keeperModule(settings: Pick<Settings, 'store' | 'durability'>): 
  * Opens a keeper of its own in another process: the supervisor calls this by its module and name.
  *
  * @param options - where the store is
+ * @public
  */
 export async function openLeaseKeeper(options: unknown): Promise<LeaseKeeper> {
   const { path, durability } = keeperOptions.parse(options);

@@ -11,6 +11,8 @@ import {
   removeWorktree,
   type StepRequest,
   type StepResult,
+  WorkerRunnerError,
+  type WorkerRunnerErrorCode,
 } from '@conductor-run/worker-runner';
 
 import { ConductorError } from './errors.ts';
@@ -167,9 +169,20 @@ async function preparePlace(
 async function tidyPlace(job: JobDefinition, place: TaskPlace, deps: TaskDeps): Promise<void> {
   if (job.worktreeBase === undefined || place.repoRoot === undefined) return;
   const worktreePath = path.join(deps.settings.worktreesDir, place.taskId);
-  const removed = await removeWorktree({ repoRoot: place.repoRoot, path: worktreePath });
-  if (removed.outcome === 'kept') deps.note?.(`Work tree kept: ${worktreePath} (${removed.reason})`);
+  try {
+    await removeWorktree({ repoRoot: place.repoRoot, path: worktreePath, clock: deps.clock });
+  } catch (error) {
+    if (!(error instanceof WorkerRunnerError)) throw error;
+    // Kept for what it holds, or because git would not let go: neither is the task's failure.
+    const why = KEPT_FOR[error.code] ?? error.message;
+    deps.note?.(`Work tree kept: ${worktreePath} (${why})`);
+  }
 }
+
+const KEPT_FOR: Readonly<Partial<Record<WorkerRunnerErrorCode, string>>> = {
+  'worktree-dirty': 'it holds changes nobody committed',
+  'worktree-unmerged': 'it holds commits no other branch has',
+};
 
 async function record(
   job: JobDefinition,

@@ -170,10 +170,9 @@ export async function importChanges(
 
 /** @internal Equal for equal sets of removed and kept paths. */
 export function fingerprintOf(removed: readonly BytePath[], kept: ReadonlyMap<BytePath, KnownFile>): string {
-  const hash = createHash('sha256');
-  for (const path of removed) hash.update(`D ${path}\0`, 'latin1');
-  for (const [path, file] of kept) hash.update(`${file.mode} ${file.oid} ${path}\0`, 'latin1');
-  return hash.digest('hex');
+  const lines = removed.map((path) => `D ${path}\0`);
+  for (const [path, file] of kept) lines.push(`${file.mode} ${file.oid} ${path}\0`);
+  return createHash('sha256').update(lines.join(''), 'latin1').digest('hex');
 }
 
 function modeOf(entry: StatusEntry, signature: FileSignature, hasExecutableBit: boolean): string {

@@ -7,7 +7,7 @@ export type CheckpointType = 'summary' | 'log_tail' | 'git_diff' | 'test_output'
 export interface CheckpointFile {
   /** Relative to the checkpoints folder, with `/`. */
   readonly fileName: string;
-  /** What it is: `text`, `json`, `lines`, `porcelain-v2-z`, `git-patch`, `diffstat`, `junit`, `tap`, `vitest-json`. */
+  /** What it is: `text`, `json`, `lines`, `porcelain-v2-z`, `git-patch`, `junit`, `tap`, `vitest-json`. */
   readonly format: string;
   /** Its media type. */
   readonly mediaType: string;

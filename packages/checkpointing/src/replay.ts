@@ -5,9 +5,9 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { CheckpointError, systemErrorCode } from './errors.ts';
-import { EMPTY_TREES } from './fast-import.ts';
 import { SNAPSHOT_IDENTITY } from './git-diff.ts';
 import type { Git } from './git-process.ts';
+import { emptyTree } from './git-repository.ts';
 import { materialise } from './materialise.ts';
 import { mergeOnto, type ReplayConflicts } from './merge.ts';
 import { transferObjects } from './object-transfer.ts';
@@ -221,7 +221,7 @@ async function commitEmptyTree(bench: Workbench): Promise<string> {
   const { git, repo } = bench;
   const cwd = repo.topLevel;
   await git.run({ args: ['hash-object', '-t', 'tree', '-w', '--stdin'], cwd, input: '' });
-  const tree = EMPTY_TREES[repo.objectFormat === 'sha256' ? 64 : 40] ?? '';
+  const tree = emptyTree(repo.objectFormat);
   const made = await git.run({
     args: ['commit-tree', '-m', 'Before the first commit', tree],
     cwd,

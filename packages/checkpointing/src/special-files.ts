@@ -75,9 +75,9 @@ function listFolder(absolute: Buffer, path: BytePath): Pick<KnownFolder, 'folder
   const folders: BytePath[] = [];
   const specials: BytePath[] = [];
   const prefix = path === '' ? '' : `${path}/`;
-  for (const entry of readdirSync(absolute, { withFileTypes: true, encoding: 'buffer' })) {
+  for (const entry of readdirSync(absolute, { withFileTypes: true, encoding: 'latin1' })) {
     if (entry.isFile() || entry.isSymbolicLink()) continue;
-    const name = entry.name.toString('latin1');
+    const { name } = entry;
     if (name === '.git') {
       // Another repository's work tree; nothing in it is ours. The top has one too.
       if (path !== '') return { folders: [], specials: [] };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { bytePathToText, type BytePath } from './byte-path.ts';
 import { CheckpointError } from './errors.ts';
 import type { Git } from './git-process.ts';
-import { openRepository } from './git-repository.ts';
+import { openWorktree } from './git-repository.ts';
 import { STATUS_ARGS } from './git-status.ts';
 import { createView, removeView } from './git-view.ts';
 import { indexIdentity, surveyIndex } from './index-survey.ts';
@@ -28,21 +28,16 @@ export async function findDirtySubmodules(
 }
 
 async function isSubmoduleDirty(git: Git, worktree: string, scratch: string): Promise<boolean> {
-  const repo = await openRepository(git, worktree).catch((error: unknown) => {
+  const opened = await openWorktree(git, worktree, 'HEAD').catch((error: unknown) => {
     // Not checked out: an empty folder belongs to the outer repository.
     if (error instanceof CheckpointError && IS_NO_CHECKOUT.has(error.code)) return undefined;
     throw error;
   });
-  if (repo === undefined) return false;
-  const head = await git.run({
-    args: ['rev-parse', '--quiet', '--verify', 'HEAD'],
-    cwd: worktree,
-    okExitCodes: [0, 1],
-  });
-  const commit = head.stdout.toString('utf8').trim();
-  const view = await createView(git, repo, {
+  if (opened === undefined) return false;
+  const { repo, base } = opened;
+  const view = createView(git, repo, {
     directory: scratch,
-    head: commit === '' ? undefined : commit,
+    head: base.commit,
     conversions: 'raw',
   });
   try {

@@ -109,7 +109,7 @@ async function checkFidelity(
     return NOTHING_UNFAITHFUL;
   if (!isTouched && memory?.survey?.identity === survey.identity) return memory.unfaithful;
   const skip = new Set(touched.map(({ path }) => path));
-  const checkout = await createView(git, repo, {
+  const checkout = createView(git, repo, {
     directory: join(view.gitDir, 'attributes'),
     head: request.head,
     conversions: 'checkout',

@@ -371,7 +371,7 @@ describe('verifyCheckpoints', () => {
       verified: [1, 2, 3, 4, 5],
       problems: [],
     });
-    writeFileSync(join(context.directory, '0001/diffstat.txt'), 'other');
+    writeFileSync(join(context.directory, '0001/status.z'), 'other');
     rmSync(join(context.directory, '0002/status.z'));
     context.git('update-ref', '-d', 'refs/conductor/run-1/3');
     context.git('update-ref', 'refs/conductor/run-1/4', 'refs/conductor/run-1/5');

@@ -25,7 +25,7 @@ const ROWS: readonly (readonly [scenario: string, title: string, right: string])
 ];
 
 async function ask(peer: string, scenario: string): Promise<string> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'peers', 'child.ts'), peer, scenario], {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'peer-child.ts'), peer, scenario], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const [output, [code]] = await Promise.all([text(child.stdout), once(child, 'exit') as Promise<[number]>]);

@@ -166,7 +166,8 @@ export function explainSlot(
   return { status: isOverdue ? 'overdue' : 'upcoming', decision, reason, firesAtMs };
 }
 
-function whyNoSlot(
+/** @internal What keeps an instant from being a slot. */
+export function whyNoSlot(
   schedule: Schedule,
   slotMs: number,
 ): 'before-not-before' | 'after-not-after' | 'between-slots' {

@@ -24,7 +24,7 @@ export interface Gate {
    * Calls `work` once when this node leads and the system is not paused, and resolves after it.
    * May reject: the tick is then `failed` and the loop goes on.
    *
-   * @param work - the tick; never rejects
+   * @param work - the tick; rejects only when it is called twice, or after `stop` has given up on the gate
    */
   schedule(work: (leadership: Leadership) => Promise<void>): Promise<GateAnswer>;
 }

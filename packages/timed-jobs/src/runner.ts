@@ -59,6 +59,7 @@ export interface RunContext<Services> extends Leadership {
    * a run without a wish has none. Forgotten when the loop is not running.
    *
    * @param atMs - UTC ms; the past means as soon as this tick is over
+   * @throws RangeError when `atMs` is NaN
    */
   wakeAt(atMs: number): void;
 }

@@ -118,15 +118,20 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const pass = { counts: { ran: 0, coalesced: 0, skipped: 0, anchored: 0 }, failures: [], isStale: false };
     const due = queue.takeDue(context.nowMs());
     try {
-      for (let start = 0; start < due.length && !pass.isStale && !context.signal.aborted; start += AT_ONCE) {
-        const batch = due.slice(start, start + AT_ONCE);
-        await Promise.all(batch.map(async (entry) => decider.decide(entry, context, pass)));
-      }
+      // Lanes: a schedule with a slow store call holds up its own lane only.
+      let next = 0;
+      const lane = async (): Promise<void> => {
+        while (!pass.isStale && !context.signal.aborted) {
+          const entry = due[next++];
+          if (entry === undefined) return;
+          await decider.decide(entry, context, pass);
+        }
+      };
+      await Promise.all(Array.from({ length: Math.min(LANES, due.length) }, lane));
     } finally {
       // Replaced schedules are not put back: `load` has queued their successors.
       if (loadedTerm === context.term) for (const entry of due) queue.add(entry);
     }
-    if (pass.isStale) loadedTerm = undefined;
     return pass;
   };
 
@@ -220,4 +225,4 @@ function requireSound({ schedules, runningCount }: SchedulerOptions): readonly S
 }
 
 /** Store calls in flight together: enough for a group commit, few enough to stop soon. */
-const AT_ONCE = 64;
+const LANES = 64;

@@ -106,11 +106,14 @@ export async function simulate(options: SimulateOptions): Promise<SimulationResu
     runningCount: async (name) => ((busyUntilMs.get(name) ?? -Infinity) > clock.nowMs() ? 1 : 0),
   });
 
+  const absences = outages.flatMap(({ fromMs, untilMs, reason }) =>
+    reason === 'down' ? [] : [{ fromMs, untilMs, reason }],
+  );
   const context = {
     term: 1,
     signal: signal ?? new AbortController().signal,
     nowMs: () => clock.nowMs(),
-    absences: () => absencesBefore(outages, clock.nowMs()),
+    absences: () => absences,
   };
   let passCount = 0;
   for (let nextMs = firstOutside(outages, fromMs); nextMs < toMs; nextMs = nextPass(scheduler, outages)) {
@@ -142,12 +145,6 @@ function firstOutside(outages: readonly Outage[], atMs: number): number {
     if (instantMs >= fromMs && instantMs < untilMs) instantMs = untilMs;
   }
   return instantMs;
-}
-
-function absencesBefore(outages: readonly Outage[], nowMs: number): readonly Absence[] {
-  return outages.flatMap(({ fromMs, untilMs, reason }) =>
-    reason === 'down' || untilMs > nowMs ? [] : [{ fromMs, untilMs, reason }],
-  );
 }
 
 interface Tally {

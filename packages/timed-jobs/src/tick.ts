@@ -221,6 +221,11 @@ function makeContext<Services>(
       record.runner(registered.name, stage, { details });
     },
     wakeAt(atMs) {
+      if (Number.isNaN(atMs)) {
+        throw new RangeError(
+          `Cannot wake runner "${registered.name}" at "NaN": expected an instant in UTC milliseconds`,
+        );
+      }
       // A run that was given up on has no say any more.
       if (!signal.aborted) registered.wakeAtMs = atMs;
     },

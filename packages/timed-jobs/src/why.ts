@@ -1,6 +1,6 @@
 /** Finds the decision that covers a slot. Invariant: that is the first decision at or after the slot, whoever recorded it. */
 
-import type { SlotExplanation } from './forecast.ts';
+import { type SlotExplanation, whyNoSlot } from './forecast.ts';
 import type { Schedule } from './schedule.ts';
 import type { DecisionRecord, SlotStore } from './slot-store.ts';
 
@@ -23,10 +23,7 @@ export async function findDecision(
   slotMs: number,
 ): Promise<SlotAnswer> {
   const nextSlotMs = schedule.nextAfter(slotMs - 1);
-  if (nextSlotMs !== slotMs && slotMs < schedule.notBeforeMs) {
-    return { status: 'not-a-slot', reason: 'before-not-before', nextSlotMs };
-  }
-  if (nextSlotMs !== slotMs) return { status: 'not-a-slot', reason: 'between-slots', nextSlotMs };
+  if (nextSlotMs !== slotMs) return { status: 'not-a-slot', reason: whyNoSlot(schedule, slotMs), nextSlotMs };
 
   const [before] = await slots.decisions(schedule.name, { before: slotMs + 1, limit: 1 });
   // Every schedule's record begins with an anchor: when nothing is older than the slot, its decision was pruned.

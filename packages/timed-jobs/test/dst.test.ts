@@ -468,6 +468,13 @@ describe('wildcard schedules keep real spacing', () => {
     expect(slotsOf(row)).toEqual(row[4]),
   );
 
+  test('given a yearly slot in a gap, when asked in the last second before the gap ends, it is still found', () => {
+    const schedule = parseSchedule({ name: 'yearly', cron: '30 2 8 3 *', timezone: NEW_YORK });
+
+    expect(schedule.nextAfter(Date.parse('2026-03-08T06:59:59.500Z'))).toBe(Date.parse('2026-03-08T07:00Z'));
+    expect(schedule.nextAfter(Date.parse('2026-03-08T07:00Z'))).toBe(Date.parse('2027-03-08T07:30Z'));
+  });
+
   test('given an interval of 6 h, when clocks change, its spacing stays 6 h', () => {
     const schedule = parseSchedule({ name: 'every', everyMs: 21_600_000, timezone: NEW_YORK });
 

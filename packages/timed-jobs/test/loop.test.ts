@@ -82,6 +82,26 @@ describe('start', () => {
   });
 });
 
+describe('everyTicks', () => {
+  test('given a planned tick that met a manual one, when skipped as busy, the runner that was due runs in the next', async () => {
+    const latch = createLatch();
+    const { clock, jobs } = setup({}, ({ trigger }) => (trigger === 'manual' ? latch.opened : undefined));
+    const rareAtMs: number[] = [];
+    jobs.start();
+    await clock.advance(25_000);
+    jobs.registerRunner({ name: 'rare', everyTicks: 3, run: () => void rareAtMs.push(clock.monotonicMs()) });
+    const manual = jobs.runTick('manual');
+    await clock.advance(10_000);
+    latch.open();
+    await manual;
+    await clock.advance(10_000);
+    await jobs.stop();
+
+    // Once in the manual tick, which runs all; then not at 30,000, which was skipped, but at 40,000.
+    expect(rareAtMs).toEqual([35_000, 40_000]);
+  });
+});
+
 describe('grid', () => {
   test('given ticks that take 4 s, when they run, their starts do not drift', async () => {
     const { clock, jobs, ranAtMs } = setup({}, () => clock.sleep(4_000));
@@ -114,7 +134,9 @@ describe('grid', () => {
     await jobs.stop();
 
     expect(ranAtMs).toEqual([0, 35_000, 40_000]);
-    const started = (await readLog(logDir)).filter((line) => line['stage'] === 'tick_started');
+    const lines = await readLog(logDir);
+    const started = lines.filter((line) => line['stage'] === 'tick_started');
+    expect(lines.filter((line) => line['stage'] === 'tick_skipped_no_runners')).toEqual([]);
     expect(started.map((line) => line['missed_ticks'])).toEqual([undefined, 2]);
   });
 
@@ -238,6 +260,24 @@ describe('wake', () => {
     await jobs.stop();
   });
 
+  test('given a wake that waits for a manual tick, when stopped meanwhile, it is dropped', async () => {
+    const latch = createLatch();
+    const { clock, jobs, ranAtMs } = setup({}, () => (ranAtMs.length === 2 ? latch.opened : undefined));
+    jobs.start();
+    await clock.advance(1_000);
+    const manual = jobs.runTick('manual');
+    jobs.wake('enqueued');
+    await clock.advance(1_000);
+
+    const stopped = jobs.stop();
+    latch.open();
+    await Promise.all([manual, stopped]);
+    await clock.advance(60_000);
+
+    expect(ranAtMs).toEqual([0, 1_000]);
+    expect(clock.pendingTimers()).toBe(0);
+  });
+
   test('given a stopped framework, when woken, nothing happens', async () => {
     const { clock, jobs, ranAtMs } = setup();
 
@@ -285,6 +325,16 @@ describe('wakeAt', () => {
     await jobs.stop();
   });
 
+  test('given NaN, when a runner asks for it, the runner fails and the loop goes on', async () => {
+    const { clock, jobs, logger, ranAtMs } = setup({}, (context) => context.wakeAt(Number.NaN));
+    jobs.start();
+    await clock.advance(10_000);
+    await jobs.stop();
+
+    expect(ranAtMs).toEqual([0, 10_000]);
+    expect(logger.entries[0]?.fields['err']).toBeInstanceOf(RangeError);
+  });
+
   test('given a gate that shuts, when the instant comes, the wish is gone and the loop waits for the grid', async () => {
     const { clock, jobs, gate, ranAtMs } = setup({}, (context) => context.wakeAt(context.nowMs() + 3_000));
     jobs.start();
@@ -297,5 +347,29 @@ describe('wakeAt', () => {
 
     expect(ranAtMs).toEqual([0, 20_000]);
     await jobs.stop();
+  });
+});
+
+describe('absences', () => {
+  test('given a gate that was shut between two ticks, when open again, the absence reaches from the last tick to this one', async () => {
+    const seen: unknown[] = [];
+    const { clock, jobs, gate } = setup({}, (context) => void seen.push(context.absences()));
+    jobs.start();
+    await clock.advance(5_000);
+    gate.answer = 'skipped_not_leader';
+    await clock.advance(20_000);
+    gate.answer = 'skipped_system_paused';
+    await clock.advance(10_000);
+    gate.answer = 'scheduled';
+    await clock.advance(10_000);
+    await jobs.stop();
+
+    expect(seen).toEqual([
+      [],
+      [
+        { fromMs: START_MS, untilMs: START_MS + 30_000, reason: 'not-leader' },
+        { fromMs: START_MS + 30_000, untilMs: START_MS + 40_000, reason: 'paused' },
+      ],
+    ]);
   });
 });

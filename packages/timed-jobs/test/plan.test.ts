@@ -38,6 +38,10 @@ describe('planSlots', () => {
     expect(plan({ graceMs: 60_000 }, 1 + 60_000 / HOUR_MS)).toEqual(['1 ran on-time']);
   });
 
+  test('given a window shorter than the grace, when a slot is within its grace, it still runs', () => {
+    expect(plan({ catchUpWindowMs: 0, graceMs: 60_000 }, 1.01)).toEqual(['1 ran on-time']);
+  });
+
   test('given latest, when several are due, the newest runs for all', () => {
     expect(plan({ catchUp: 'latest' }, 5)).toEqual(['1-4 (4) coalesced newer-slot', '5 ran on-time']);
   });

@@ -269,6 +269,18 @@ describe('scheduler', () => {
     expect(scheduler.nextDueAtMs()).toBeUndefined();
   });
 
+  test('given an instant that passed before the first leader saw it, when it looks, it is caught up', async () => {
+    const { clock, jobs, ran, decisions } = setup({
+      schedules: [parseSchedule({ name: 'once', at: START_MS - 3_600_000 })],
+    });
+    jobs.start();
+    await clock.advance(60_000);
+    await jobs.stop();
+
+    expect(ran).toHaveLength(1);
+    expect(await decisions('once')).toEqual(['ran caught-up']);
+  });
+
   test('given a wall clock set back by an hour, when it catches up, no slot is decided twice', async () => {
     const { clock, jobs, ranMinutes } = setup();
     jobs.start();

@@ -40,6 +40,12 @@ describe('config', () => {
     );
   });
 
+  test('given an autoStart that is no boolean, as from an unchecked file, when created, it is refused by name', () => {
+    const config: object = { autoStart: 'no' };
+
+    expect(() => setup(config)).toThrow(/^Cannot create timed jobs: autoStart is "no"/);
+  });
+
   test('given a retention of 0 days, when created, it is refused by name', () => {
     expect(() => createTimedJobs({ gate: createTestGate(), logRetentionDays: 0 })).toThrow(
       /logRetentionDays is "0"/,
@@ -321,6 +327,27 @@ describe('stop', () => {
     await clock.advance(1_000);
 
     expect(await stopped).toEqual({ abandonedRunners: [] });
+    expect(clock.pendingTimers()).toBe(0);
+  });
+
+  test('given a runner that needs half a second to unwind, when it is aborted, stop waits for it', async () => {
+    const { jobs, clock } = setup();
+    let isUnwound = false;
+    jobs.registerRunner({
+      name: 'tidy',
+      async run({ signal }) {
+        await clock.sleep(60_000, { signal }).catch(() => clock.sleep(500));
+        isUnwound = true;
+      },
+    });
+    jobs.start();
+    await clock.advance(0);
+
+    const stopped = jobs.stop({ graceMs: 0 });
+    await clock.advance(500);
+
+    expect(await stopped).toEqual({ abandonedRunners: [] });
+    expect(isUnwound).toBe(true);
     expect(clock.pendingTimers()).toBe(0);
   });
 

@@ -1,83 +1,67 @@
 /**
- * Runs git for work trees.
- * Invariant: no hook and no fsmonitor of the repository runs (a step may have written them), and no `GIT_*` of the
- * environment leads git elsewhere.
+ * Runs git for work trees. Invariant: no `GIT_*` of ours reaches it, no hook runs, messages are in English, and it never
+ * asks anybody.
  */
-import { spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 
-import { messageOf, WorkerRunnerError } from './errors.ts';
+import { WorkerRunnerError } from './errors.ts';
+import { BASE_VARIABLES, pickEnv } from './supervisor-client.ts';
 
-/** How one git command ended. */
-export interface GitOutput {
+/** What git said. */
+export interface GitAnswer {
+  /** 0 for success. */
   readonly exitCode: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Runs git in a directory; resolves with whatever exit code it had. */
-export type RunGit = (cwd: string, args: readonly string[]) => Promise<GitOutput>;
+/** Runs git in one directory. */
+export type Git = (args: readonly string[]) => Promise<GitAnswer>;
 
 /**
- * Makes the runner of git commands.
+ * Prepares git for a directory.
  *
- * @param env - the environment to pass on, without what would lead git elsewhere
- * @throws {@link WorkerRunnerError} with code `git-failed` from the calls, when git cannot be started
+ * @param cwd - where it runs
+ * @param env - our environment, of which it gets PATH, HOME and the like
  */
-export function createRunGit(env: Readonly<Record<string, string | undefined>>): RunGit {
-  const clean: Record<string, string> = {};
-  for (const [name, value] of Object.entries(env)) {
-    if (value !== undefined && !name.startsWith('GIT_')) clean[name] = value;
-  }
-  Object.assign(clean, { LC_ALL: 'C', GIT_TERMINAL_PROMPT: '0', GIT_OPTIONAL_LOCKS: '0' });
-  return (cwd, args) =>
+export function createGit(cwd: string, env: Readonly<Record<string, string | undefined>>): Git {
+  const gitEnv = {
+    ...pickEnv(env, BASE_VARIABLES),
+    LC_ALL: 'C',
+    GIT_TERMINAL_PROMPT: '0',
+    GIT_OPTIONAL_LOCKS: '0',
+  };
+  return (args) =>
     new Promise((resolve, reject) => {
-      const child = spawn('git', [...HARDENED, ...args], {
-        cwd,
-        env: clean,
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
-      const stdout: Buffer[] = [];
-      const stderr: Buffer[] = [];
-      child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
-      child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
-      child.on('error', (error) => {
-        const message = `Cannot run git in "${cwd}": ${messageOf(error)}, expected git on PATH and an existing directory`;
-        reject(new WorkerRunnerError('git-failed', message, { cause: error }));
-      });
-      child.on('close', (code) => {
-        resolve({
-          exitCode: code ?? SIGNALLED,
-          stdout: Buffer.concat(stdout).toString('utf8'),
-          stderr: Buffer.concat(stderr).toString('utf8'),
-        });
+      const options = { cwd, env: gitEnv, maxBuffer: MAX_OUTPUT_BYTES };
+      execFile('git', [...SAFE_CONFIG, ...args], options, (error, stdout, stderr) => {
+        if (error !== null && typeof error.code !== 'number') {
+          reject(gitFailed(args, error.message, error));
+          return;
+        }
+        resolve({ exitCode: Number(error?.code ?? 0), stdout, stderr });
       });
     });
 }
 
 /**
- * Runs git and takes anything but success for a failure.
+ * Runs git and expects success.
  *
- * @param git - from `createRunGit`
- * @param cwd - where
- * @param args - what
- * @returns stdout
- * @throws {@link WorkerRunnerError} with code `git-failed` and git's own words
+ * @param git - from `createGit`
+ * @param args - its arguments
+ * @throws {@link WorkerRunnerError} with code `git-failed`
  */
-export async function mustGit(git: RunGit, cwd: string, args: readonly string[]): Promise<string> {
-  const { exitCode, stdout, stderr } = await git(cwd, args);
-  if (exitCode === 0) return stdout;
-  throw new WorkerRunnerError(
-    'git-failed',
-    `Cannot run "git ${args.join(' ')}" in "${cwd}": exit code ${exitCode}, ${stderr.trim() || 'without a word'}`,
-  );
+export async function gitOrThrow(git: Git, args: readonly string[]): Promise<string> {
+  const answer = await git(args);
+  if (answer.exitCode === 0) return answer.stdout;
+  throw gitFailed(args, answer.stderr.trim());
 }
 
-const HARDENED = [
-  '-c',
-  'core.hooksPath=/dev/null',
-  '-c',
-  'core.fsmonitor=false',
-  '-c',
-  'advice.detachedHead=false',
-];
-const SIGNALLED = 128;
+/** The error for a git command that failed. */
+export function gitFailed(args: readonly string[], words: string, cause?: unknown): WorkerRunnerError {
+  return new WorkerRunnerError('git-failed', `Cannot run git "${args.join(' ')}": ${words}`, { cause });
+}
+
+/** Hooks and the monitor may have been put there by a step. */
+const SAFE_CONFIG = ['-c', 'core.hooksPath=/dev/null', '-c', 'core.fsmonitor=false'];
+const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;

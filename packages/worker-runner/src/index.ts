@@ -66,22 +66,20 @@ export {
   type SupervisedLease,
   type SupervisedStep,
 } from './start-supervised.ts';
+export type { SetupCommand } from './worktree-setup.ts';
 export {
   listWorktrees,
   pruneWorktrees,
   type ListWorktreesOptions,
   type PruneWorktreesOptions,
   type PruneWorktreesResult,
-  type WorktreeSummary,
-} from './prune-worktrees.ts';
-export type { WorktreeEntry } from './worktree-list.ts';
+  type WorktreeEntry,
+} from './worktree-list.ts';
 export {
   prepareWorktree,
   removeWorktree,
-  type KeptReason,
   type PreparedWorktree,
   type PrepareWorktreeOptions,
   type RemoveWorktreeOptions,
-  type RemoveWorktreeResult,
   type WorktreeDeps,
 } from './worktrees.ts';

@@ -28,9 +28,15 @@ export interface StepEnvOptions {
  * @param options - where values come from
  */
 export function buildStepEnv(options: StepEnvOptions): Readonly<Record<string, string>> {
+  const env: Record<string, string> = {};
+  for (const name of [...ALWAYS_PASSED, ...options.passEnv]) {
+    const value = options.hostEnv[name];
+    if (value !== undefined) env[name] = value;
+  }
   return {
+    PATH: FALLBACK_PATH,
     PYTHONUNBUFFERED: '1',
-    ...passedEnv(options.hostEnv, options.passEnv),
+    ...env,
     ...options.env,
     CONDUCTOR_RUN_DIR: options.run.runDir,
     CONDUCTOR_TASK_ID: options.run.taskId,
@@ -40,24 +46,6 @@ export function buildStepEnv(options: StepEnvOptions): Readonly<Record<string, s
     CONDUCTOR_EVENTS_FD: String(EVENTS_FD),
     CONDUCTOR_REPLIES_FD: String(REPLIES_FD),
   };
-}
-
-/**
- * The allow-listed part of an environment.
- *
- * @param hostEnv - ours
- * @param passEnv - further variables to take, by name
- */
-export function passedEnv(
-  hostEnv: Readonly<Record<string, string | undefined>>,
-  passEnv: readonly string[] = [],
-): Readonly<Record<string, string>> {
-  const env: Record<string, string> = { PATH: FALLBACK_PATH };
-  for (const name of [...ALWAYS_PASSED, ...passEnv]) {
-    const value = hostEnv[name];
-    if (value !== undefined) env[name] = value;
-  }
-  return env;
 }
 
 /** Why a variable may not be given to a step, or `undefined` when it may. */

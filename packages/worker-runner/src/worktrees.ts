@@ -1,232 +1,254 @@
 /**
- * Git work trees for tasks: made on a branch of their own, removed only when nothing is lost with them.
- * Invariant: what was not committed, and commits that no other branch, tag or remote holds, are never deleted unasked.
+ * Work trees: a branch and a directory of its own for each piece of work.
+ * Invariant: nothing that exists nowhere else is ever deleted, unless the caller says so by name.
  */
-import { mkdirSync, realpathSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
 
-import { type Clock, createRealClock } from '@conductor-run/clock';
+import { createRealClock, type Clock } from '@conductor-run/clock';
 
 import { WorkerRunnerError } from './errors.ts';
-import { createRunGit, type GitOutput, mustGit, type RunGit } from './git.ts';
+import { createGit, gitFailed, gitOrThrow, type Git, type GitAnswer } from './git.ts';
 import { createHost, type Host } from './host.ts';
-import { runSetupCommand } from './setup-command.ts';
-import { passedEnv } from './step-env.ts';
-import { findWorktree, type WorktreeEntry } from './worktree-list.ts';
+import { runSetup, type SetupCommand } from './worktree-setup.ts';
 
-/** What the calls on work trees share. */
+/** What every call about work trees takes. */
 export interface WorktreeDeps {
-  /**
-   * Where the environment for git comes from.
-   *
-   * @defaultValue this machine and process
-   */
-  readonly host?: Host;
   /**
    * Where time comes from.
    *
    * @defaultValue the real clock
    */
   readonly clock?: Clock;
+  /**
+   * The machine.
+   *
+   * @defaultValue this one
+   */
+  readonly host?: Host;
 }
 
-/** A work tree to make. */
+/** Which work tree to make. */
 export interface PrepareWorktreeOptions extends WorktreeDeps {
-  /** Any directory of the repository, absolute. */
+  /** The repository, or any work tree of it, absolute. */
   readonly repoRoot: string;
-  /** The commit to start from: a branch, tag or hash. */
+  /** The commit, branch or tag it starts from. */
   readonly baseRef: string;
-  /** Where to make it, absolute; must not exist. Its parent is made. */
+  /** Where it goes, absolute; must not exist, or be empty. */
   readonly path: string;
-  /** The last part of the branch's name, `conductor/<name>`; letters, digits, `.`, `_`, `-`. */
+  /** A plain name; the branch is `conductor/<name>`. */
   readonly name: string;
-  /** Commands to run in it, one after another, such as `[['npm', 'ci']]`; the work tree goes again when one fails. */
-  readonly setup?: readonly (readonly string[])[];
+  /**
+   * Commands to run in it, one after the other, such as `npm ci`.
+   *
+   * @defaultValue none
+   */
+  readonly setup?: readonly SetupCommand[];
+  /**
+   * How long one setup command may take, in seconds.
+   *
+   * @defaultValue 600
+   */
+  readonly setupTimeoutSec?: number;
 }
 
 /** A work tree that was made. */
 export interface PreparedWorktree {
-  /** Where it is, absolute and free of symbolic links. */
+  /** Where it is. */
   readonly path: string;
-  /** The branch it is on. */
+  /** Its branch. */
   readonly branch: string;
-  /** The commit it started from, in full. */
+  /** The commit it starts from. */
   readonly baseCommit: string;
 }
 
-/** A work tree to remove. */
+/** Which work tree to remove, and what may be lost with it. */
 export interface RemoveWorktreeOptions extends WorktreeDeps {
-  /** Any directory of the repository, absolute. */
+  /** The repository, absolute. */
   readonly repoRoot: string;
-  /** The work tree. */
+  /** The work tree, absolute. */
   readonly path: string;
   /**
-   * Whether it goes whatever it holds.
+   * Whether changed and untracked files may be lost. Ignored files always are.
    *
    * @defaultValue false
    */
-  readonly force?: boolean;
+  readonly discardUncommitted?: boolean;
+  /**
+   * Whether commits may be lost that no other branch, remote branch or tag holds.
+   *
+   * @defaultValue false
+   */
+  readonly discardUnmerged?: boolean;
 }
 
-/** Why a work tree stays. */
-export type KeptReason = 'uncommitted' | 'unmerged' | 'locked';
-
-/** What a removal came to. */
-export type RemoveWorktreeResult =
-  | { readonly outcome: 'removed' }
-  | {
-      readonly outcome: 'kept';
-      /**
-       * `uncommitted`: changed or untracked files; `unmerged`: commits nothing else holds; `locked`: by `git worktree lock`.
-       */
-      readonly reason: KeptReason;
-    };
-
 /**
- * Adds a work tree on a new branch. Calls for one repository take turns in this process and wait for git's locks.
+ * Makes a work tree on a branch of its own and runs the setup commands. Calls for one repository wait for one another;
+ * other processes are met by trying again.
  *
- * @param options - from where to where
- * @throws {@link WorkerRunnerError} with code `worktree-exists` when the path or the branch is taken, `worktree-setup-failed`,
- * or `git-failed`, also for a base that is no commit; TypeError for a name that is no plain one
+ * @param options - repository, base, path and name
+ * @throws {@link WorkerRunnerError} with code `worktree-exists` when the path or the branch is taken, `git-failed` when
+ * the base is unknown, `worktree-setup-failed`; nothing is left behind then
  */
 export async function prepareWorktree(options: PrepareWorktreeOptions): Promise<PreparedWorktree> {
-  const { repoRoot, baseRef, path, name } = options;
-  if (!PLAIN_NAME.test(name) || name.includes('..') || name.endsWith('.lock') || name.endsWith('.')) {
-    throw new TypeError(
-      `Cannot name work tree "${name}": expected letters, digits, ".", "_" and "-", at most 128, starting with a letter or digit`,
-    );
-  }
-  const { git, clock } = resolveDeps(options);
-  const branch = `conductor/${name}`;
-  const baseCommit = (
-    await mustGit(git, repoRoot, ['rev-parse', '--verify', '--end-of-options', `${baseRef}^{commit}`])
+  const { repoRoot, baseRef, path, name, clock = createRealClock(), host = createHost() } = options;
+  requireName(name);
+  requireAbsolute(path);
+  const git = createGit(repoRoot, host.env);
+  const branch = `${BRANCH_PREFIX}${name}`;
+  const resolved = await gitOrThrow(git, [
+    'rev-parse',
+    '--verify',
+    '--end-of-options',
+    `${baseRef}^{commit}`,
+  ]);
+  const baseCommit = resolved.trim();
+  if (existsSync(path) && readdirSync(path).length > 0) throw exists('path', path);
+
+  const args = ['worktree', 'add', '--no-track', '-b', branch, '--', path, baseCommit];
+  const repository = (
+    await gitOrThrow(git, ['rev-parse', '--path-format=absolute', '--git-common-dir'])
   ).trim();
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const add = ['worktree', 'add', '--quiet', '--no-track', '-b', branch, '--', path, baseCommit];
-  const added = await inTurn(repoRoot, () => pastLocks(clock, () => git(repoRoot, add)));
-  if (added.exitCode !== 0) throw explainAdd(path, branch, added.stderr);
-  const realPath = realpathSync(path);
-  await setUp(options, git, realPath, branch);
-  return { path: realPath, branch, baseCommit };
+  const answer = await inTurn(repository, () => retryLocked(git, args, clock));
+  if (answer.exitCode !== 0) {
+    if (/already exists|already used|already checked out/u.test(answer.stderr))
+      throw exists('branch', branch);
+    throw gitFailed(args, answer.stderr.trim());
+  }
+  try {
+    for (const command of options.setup ?? []) {
+      await runSetup(command, {
+        path,
+        host,
+        clock,
+        timeoutSec: options.setupTimeoutSec ?? DEFAULT_SETUP_SEC,
+      });
+    }
+  } catch (error) {
+    await inTurn(repository, () => discard(git, path, branch, baseCommit));
+    throw error;
+  }
+  return { path, branch, baseCommit };
 }
 
 /**
- * Removes a work tree and its branch, unless something would be lost with them.
+ * Removes a work tree, and its branch if it is one of ours.
  *
- * @param options - which
- * @throws {@link WorkerRunnerError} with code `worktree-not-found` when the repository has none there, or `git-failed`
+ * @param options - which, and what may be lost
+ * @throws {@link WorkerRunnerError} with code `worktree-not-found`, `worktree-dirty`, `worktree-unmerged`, or `git-failed`
  */
-export async function removeWorktree(options: RemoveWorktreeOptions): Promise<RemoveWorktreeResult> {
-  const { repoRoot, force = false } = options;
-  const { git, clock } = resolveDeps(options);
-  const entry = await findWorktree(git, repoRoot, options.path);
-  if (!force) {
-    const reason = await reasonToKeep(git, entry);
-    if (reason !== undefined) return { outcome: 'kept', reason };
-  }
-  // Without --force git looks once more: what a process wrote meanwhile is not deleted either.
-  const remove = ['worktree', 'remove', ...(force ? ['--force', '--force'] : []), '--', entry.path];
-  const removed = await inTurn(repoRoot, () => pastLocks(clock, () => git(repoRoot, remove)));
-  if (removed.exitCode !== 0) {
-    if (!force && /contains modified or untracked files/u.test(removed.stderr)) {
-      return { outcome: 'kept', reason: 'uncommitted' };
+export async function removeWorktree(options: RemoveWorktreeOptions): Promise<void> {
+  const { repoRoot, path, host = createHost(), clock = createRealClock() } = options;
+  const git = createGit(repoRoot, host.env);
+  const repository = (
+    await gitOrThrow(git, ['rev-parse', '--path-format=absolute', '--git-common-dir'])
+  ).trim();
+  if (!existsSync(path)) throw notFound(path);
+  const own = createGit(path, host.env);
+  const head = (await gitOrThrow(own, ['rev-parse', 'HEAD'])).trim();
+  const branch = (await own(['symbolic-ref', '--short', '-q', 'HEAD'])).stdout.trim();
+  if (options.discardUncommitted !== true) await requireClean(own, path);
+  if (options.discardUnmerged !== true) await requireMerged(git, path, head, branch);
+  const force = options.discardUncommitted === true ? ['--force'] : [];
+  await inTurn(repository, async () => {
+    // Without --force git looks once more itself: a file written since our look is not lost.
+    const answer = await retryLocked(git, ['worktree', 'remove', ...force, '--', path], clock);
+    if (answer.exitCode !== 0) {
+      if (/contains modified or untracked files/u.test(answer.stderr))
+        throw dirty(path, 'it changed just now');
+      throw gitFailed(['worktree', 'remove', path], answer.stderr.trim());
     }
-    throw new WorkerRunnerError(
-      'git-failed',
-      `Cannot remove work tree "${entry.path}": ${removed.stderr.trim()}, expected git to let it go`,
-    );
-  }
-  if (entry.branch?.startsWith(OWN_BRANCHES) === true) {
-    // Only at the commit that was looked at: a branch that moved since keeps its commits.
-    await git(repoRoot, ['update-ref', '-d', `refs/heads/${entry.branch}`, entry.head]);
-  }
-  return { outcome: 'removed' };
+    if (!branch.startsWith(BRANCH_PREFIX)) return;
+    // Only if it still points to what was looked at.
+    await gitOrThrow(git, ['update-ref', '-d', `refs/heads/${branch}`, head]);
+  });
 }
 
-/** @internal Why it must not go; `undefined` when nothing would be lost. A directory that is gone holds nothing. */
-export async function reasonToKeep(git: RunGit, entry: WorktreeEntry): Promise<KeptReason | undefined> {
-  if (entry.isLocked) return 'locked';
-  if (!entry.isMissing) {
-    const status = ['status', '--porcelain', '-z', '--untracked-files=all', '--ignore-submodules=none'];
-    if ((await mustGit(git, entry.path, status)) !== '') return 'uncommitted';
-  }
-  // Commits that would be reachable from nothing once this work tree's HEAD and its own branch are gone.
-  const own = entry.branch === undefined ? [] : [`--exclude=${entry.branch}`];
-  const others = ['--not', ...own, '--branches', '--tags', '--remotes'];
-  const lonely = await mustGit(git, entry.repoRoot, ['rev-list', '--max-count=1', entry.head, ...others]);
-  return lonely === '' ? undefined : 'unmerged';
+async function requireClean(own: Git, path: string): Promise<void> {
+  const status = await gitOrThrow(own, [
+    'status',
+    '--porcelain=v1',
+    '-z',
+    '--untracked-files=all',
+    '--ignore-submodules=none',
+  ]);
+  if (status === '') return;
+  const names = status.split('\0').filter((line) => line !== '');
+  throw dirty(path, `${names.length} changed or untracked files, the first is "${names[0]?.slice(3) ?? ''}"`);
 }
 
-/** @internal */
-export function resolveDeps({ host = createHost(), clock = createRealClock() }: WorktreeDeps): {
-  readonly git: RunGit;
-  readonly clock: Clock;
-} {
-  return { git: createRunGit(host.env), clock };
+async function requireMerged(git: Git, path: string, head: string, branch: string): Promise<void> {
+  const exclude = branch === '' ? [] : [`--exclude=${branch}`];
+  const args = ['rev-list', '--count', head, '--not', ...exclude, '--branches', '--remotes', '--tags'];
+  const count = Number(await gitOrThrow(git, args));
+  if (count === 0) return;
+  throw new WorkerRunnerError(
+    'worktree-unmerged',
+    `Cannot remove work tree "${path}": ${count} commits are on no other branch or tag, expected them to be merged`,
+  );
 }
 
-async function setUp(
-  options: PrepareWorktreeOptions,
-  git: RunGit,
-  path: string,
-  branch: string,
-): Promise<void> {
-  const { repoRoot, setup = [], host = createHost() } = options;
-  for (const command of setup) {
-    const problem = await runSetupCommand(command, path, passedEnv(host.env));
-    if (problem === undefined) continue;
-    // Nothing of a half-made work tree stays; its branch has no commit of its own yet.
-    await git(repoRoot, ['worktree', 'remove', '--force', '--', path]);
-    await git(repoRoot, ['branch', '--quiet', '-D', branch]);
-    throw new WorkerRunnerError(
-      'worktree-setup-failed',
-      `Cannot set up work tree "${path}": "${command.join(' ')}" ${problem}, expected exit code 0`,
-    );
+/** For a work tree that we made a moment ago and could not set up. */
+async function discard(git: Git, path: string, branch: string, baseCommit: string): Promise<GitAnswer> {
+  await git(['worktree', 'remove', '--force', '--', path]);
+  return git(['update-ref', '-d', `refs/heads/${branch}`, baseCommit]);
+}
+
+/** One at a time for each repository of this process. */
+function inTurn<T>(repository: string, work: () => Promise<T>): Promise<T> {
+  const before = turnByRepository.get(repository) ?? Promise.resolve();
+  const turn = before.then(work, work);
+  turnByRepository.set(repository, turn);
+  return turn;
+}
+
+/** Another process may hold one of git's lock files for a moment. */
+async function retryLocked(git: Git, args: readonly string[], clock: Clock): Promise<GitAnswer> {
+  const untilMs = clock.monotonicMs() + LOCK_PATIENCE_MS;
+  for (;;) {
+    const answer = await git(args);
+    const isLocked =
+      answer.exitCode !== 0 && /\.lock'?: File exists|could not lock|cannot lock ref/u.test(answer.stderr);
+    if (!isLocked || clock.monotonicMs() > untilMs) return answer;
+    await clock.sleep(LOCK_RETRY_MS);
   }
 }
 
-function explainAdd(path: string, branch: string, stderr: string): WorkerRunnerError {
-  const words = stderr.trim();
-  if (/already exists|already checked out|is already used by/u.test(words)) {
-    return new WorkerRunnerError(
-      'worktree-exists',
-      `Cannot make work tree "${path}" on branch "${branch}": ${words}, expected both to be free`,
-    );
-  }
+function requireName(name: string): void {
+  const isPlain =
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/u.test(name) && !name.includes('..') && !/(?:\.|\.lock)$/u.test(name);
+  if (isPlain) return;
+  throw new TypeError(
+    `Cannot prepare work tree "${name}": expected 1 to 100 letters, digits, ".", "_" or "-", first a letter or digit`,
+  );
+}
+
+function requireAbsolute(path: string): void {
+  if (!isAbsolute(path))
+    throw new TypeError(`Cannot prepare work tree at "${path}": expected an absolute path`);
+}
+
+function exists(what: string, value: string): WorkerRunnerError {
   return new WorkerRunnerError(
-    'git-failed',
-    `Cannot make work tree "${path}": ${words}, expected git to make it`,
+    'worktree-exists',
+    `Cannot prepare work tree, ${what} "${value}": it exists, expected a new one`,
   );
 }
 
-/** One call at a time per repository: two `worktree add` at once can pick the same administrative directory. */
-async function inTurn<Result>(repoRoot: string, work: () => Promise<Result>): Promise<Result> {
-  const key = resolve(repoRoot);
-  const turn = (turnsByRepository.get(key) ?? Promise.resolve()).then(work);
-  const settled = turn.then(
-    () => undefined,
-    () => undefined,
+function notFound(path: string): WorkerRunnerError {
+  return new WorkerRunnerError('worktree-not-found', `Cannot remove work tree "${path}": it is not there`);
+}
+
+function dirty(path: string, words: string): WorkerRunnerError {
+  return new WorkerRunnerError(
+    'worktree-dirty',
+    `Cannot remove work tree "${path}": ${words}, expected everything committed`,
   );
-  turnsByRepository.set(key, settled);
-  try {
-    return await turn;
-  } finally {
-    if (turnsByRepository.get(key) === settled) turnsByRepository.delete(key);
-  }
 }
 
-/** Another process's git may hold a lock for a moment; a lock that stays is git's answer. */
-async function pastLocks(clock: Clock, run: () => Promise<GitOutput>): Promise<GitOutput> {
-  for (let tryNumber = 1; ; tryNumber += 1) {
-    const output = await run();
-    const isLocked = output.exitCode !== 0 && /\.lock': File exists|could not lock/u.test(output.stderr);
-    if (!isLocked || tryNumber === MAX_TRIES) return output;
-    await clock.sleep(RETRY_MS * tryNumber);
-  }
-}
-
-const turnsByRepository = new Map<string, Promise<void>>();
-const OWN_BRANCHES = 'conductor/';
-const PLAIN_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/u;
-const MAX_TRIES = 20;
-const RETRY_MS = 20;
+/** What branches of ours begin with. */
+export const BRANCH_PREFIX = 'conductor/';
+const turnByRepository = new Map<string, Promise<unknown>>();
+const DEFAULT_SETUP_SEC = 600;
+const LOCK_PATIENCE_MS = 10_000;
+const LOCK_RETRY_MS = 25;

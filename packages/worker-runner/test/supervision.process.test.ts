@@ -171,11 +171,10 @@ describe('startSupervised', () => {
 
   test('given only the wrapper is killed, when the supervisor notices, the tree is ended and the run is lost', async () => {
     const { requestOf, runsDir } = setupSupervised();
-    const step = await startSupervised(requestOf('sleep 300'), quick);
-    const wrapper = await until(
-      'the wrapper',
-      () => runStatus(pathsOf(runsDir, step.runId)).state.process?.pid,
-    );
+    const step = await startSupervised(requestOf('echo up; sleep 300'), quick);
+    const paths = pathsOf(runsDir, step.runId);
+    const wrapper = await until('the wrapper', () => runStatus(paths).state.process?.pid);
+    await until('output', () => readFileSync(paths.stdoutPath, 'utf8') !== '');
 
     process.kill(wrapper, 'SIGKILL');
     const result = await step.result;

@@ -1,201 +1,165 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+/** Work trees come in parallel and go only when nothing is lost with them. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
-import { createHost, listWorktrees, prepareWorktree, pruneWorktrees, removeWorktree } from '../src/index.ts';
+import { listWorktrees, prepareWorktree, pruneWorktrees, removeWorktree } from '../src/index.ts';
+import { makeGitRepo, type GitRepo } from './fixtures/git-repo.ts';
 
-const ENV = {
-  PATH: process.env['PATH'],
-  GIT_CONFIG_GLOBAL: '/dev/null',
-  GIT_CONFIG_SYSTEM: '/dev/null',
-  GIT_AUTHOR_NAME: 'test',
-  GIT_AUTHOR_EMAIL: 'test@example.invalid',
-  GIT_COMMITTER_NAME: 'test',
-  GIT_COMMITTER_EMAIL: 'test@example.invalid',
-};
+async function prepare(repo: GitRepo, name: string): Promise<string> {
+  const { path } = await prepareWorktree({
+    repoRoot: repo.root,
+    baseRef: 'main',
+    path: join(repo.beside, name),
+    name,
+  });
+  return path;
+}
 
-/** A repository with one commit, and a folder for work trees beside it. */
-function setup() {
-  const top = realpathSync(mkdtempSync(join(tmpdir(), 'worktrees-')));
-  onTestFinished(() => rmSync(top, { recursive: true, force: true }));
-  const repoRoot = join(top, 'repo');
-  const root = join(top, 'trees');
-  const git = (cwd: string, ...args: readonly string[]) =>
-    execFileSync('git', args, { cwd, env: ENV, encoding: 'utf8' }).trim();
-  git(top, 'init', '--quiet', '--initial-branch=main', 'repo');
-  writeFileSync(join(repoRoot, 'a.txt'), 'one\n');
-  git(repoRoot, 'add', '--all');
-  git(repoRoot, 'commit', '--quiet', '--message=start');
-  const host = { ...createHost(), env: { ...ENV, HOME: top } };
-  const prepare = (name: string) =>
-    prepareWorktree({ repoRoot, baseRef: 'main', path: join(root, name), name, host });
-  const remove = (path: string, force = false) => removeWorktree({ repoRoot, path, force, host });
-  return { top, repoRoot, root, git, host, prepare, remove };
+function commitIn(repo: GitRepo, path: string): void {
+  writeFileSync(join(path, 'new.txt'), 'new\n');
+  repo.git(path, 'add', '.');
+  repo.git(path, 'commit', '-q', '-m', 'new');
 }
 
 describe('prepareWorktree', () => {
-  test('given a base, it checks it out on a branch of its own and leaves the repository as it was', async () => {
-    const { repoRoot, git, prepare } = setup();
+  test('given one repository, when 20 are prepared in parallel, each has its own branch and files', async () => {
+    const repo = makeGitRepo();
+    const names = Array.from({ length: 20 }, (_, index) => `work-${index}`);
 
-    const worktree = await prepare('task-1');
+    const paths = await Promise.all(names.map((name) => prepare(repo, name)));
 
-    expect(worktree.branch).toBe('conductor/task-1');
-    expect(worktree.baseCommit).toBe(git(repoRoot, 'rev-parse', 'main'));
-    expect(readFileSync(join(worktree.path, 'a.txt'), 'utf8')).toBe('one\n');
-    expect(git(repoRoot, 'branch', '--show-current')).toBe('main');
-    expect(git(repoRoot, 'status', '--porcelain')).toBe('');
+    for (const path of paths) expect(readFileSync(join(path, 'file.txt'), 'utf8')).toBe('one\n');
+    const entries = await listWorktrees({ repoRoot: repo.root });
+    expect(new Set(entries.map((entry) => entry.branch))).toEqual(
+      new Set(names.map((name) => `conductor/${name}`)),
+    );
+    expect(repo.git(repo.root, 'config', '--list')).not.toContain('branch.conductor');
   });
 
-  test('given 20 at once from one repository, all are made', async () => {
-    const { prepare, repoRoot, host } = setup();
-
-    await Promise.all(Array.from({ length: 20 }, (_, index) => prepare(`task-${index}`)));
-
-    expect(await listWorktrees({ repoRoot, host })).toHaveLength(20);
-  });
-
-  test('given a hook in the repository, it is not run', async () => {
-    const { top, repoRoot, prepare } = setup();
-    const canary = join(top, 'canary');
-    writeFileSync(join(repoRoot, '.git/hooks/post-checkout'), `#!/bin/sh\ntouch ${canary}\n`, {
-      mode: 0o755,
-    });
-
-    await prepare('task-1');
-
-    expect(existsSync(canary)).toBe(false);
-  });
-
-  test('given a path that is taken, it refuses and touches nothing', async () => {
-    const { prepare } = setup();
-    const { path } = await prepare('task-1');
-    writeFileSync(join(path, 'mine.txt'), 'mine\n');
-
-    await expect(prepare('task-1')).rejects.toMatchObject({ code: 'worktree-exists' });
-    expect(readFileSync(join(path, 'mine.txt'), 'utf8')).toBe('mine\n');
-  });
-
-  test.for(['..', 'a/b', '-x', 'a..b', 'a.lock', '', 'x'.repeat(200)])(
-    'given the name %j, it refuses before git is asked',
-    async (name) => {
-      const { prepare, root } = setup();
-
-      await expect(prepare(name)).rejects.toThrow(TypeError);
-      expect(existsSync(root)).toBe(false);
-    },
-  );
-
-  test('given a set-up command that fails, the work tree and its branch are gone again', async () => {
-    const { repoRoot, root, git, host } = setup();
-    const setupCommands = [['sh', '-c', 'echo broken >&2; exit 3']];
+  test('given setup commands, when one fails, the words are kept and nothing is left behind', async () => {
+    const repo = makeGitRepo();
+    const path = join(repo.beside, 'work');
 
     const preparing = prepareWorktree({
-      repoRoot,
+      repoRoot: repo.root,
       baseRef: 'main',
-      path: join(root, 't'),
-      name: 't',
-      setup: setupCommands,
-      host,
+      path,
+      name: 'work',
+      setup: ['touch made', ['sh', '-c', 'test -e made && echo no such luck >&2; exit 4']],
     });
 
     await expect(preparing).rejects.toMatchObject({ code: 'worktree-setup-failed' });
-    await expect(preparing).rejects.toThrow('broken');
-    expect(existsSync(join(root, 't'))).toBe(false);
-    expect(git(repoRoot, 'branch', '--list', 'conductor/*')).toBe('');
+    await expect(preparing).rejects.toThrow('no such luck');
+    expect(existsSync(path)).toBe(false);
+    expect(repo.git(repo.root, 'branch', '--list', 'conductor/*')).toBe('');
+  });
+
+  test('given a setup command that hangs, when its time is over, it is ended', async () => {
+    const repo = makeGitRepo();
+
+    const preparing = prepareWorktree({
+      repoRoot: repo.root,
+      baseRef: 'main',
+      path: join(repo.beside, 'work'),
+      name: 'work',
+      setup: ['sleep 300 & sleep 300'],
+      setupTimeoutSec: 0.2,
+    });
+
+    await expect(preparing).rejects.toThrow('took longer than 0.2 s');
+  });
+
+  test('given a taken path, branch or an unknown base, when asked, it refuses', async () => {
+    const repo = makeGitRepo();
+    const path = await prepare(repo, 'work');
+    const options = { repoRoot: repo.root, baseRef: 'main', path, name: 'work' };
+
+    await expect(prepareWorktree(options)).rejects.toMatchObject({ code: 'worktree-exists' });
+    const elsewhere = { ...options, path: join(repo.beside, 'other') };
+    await expect(prepareWorktree(elsewhere)).rejects.toMatchObject({ code: 'worktree-exists' });
+    const unknown = { ...elsewhere, name: 'other', baseRef: 'nowhere' };
+    await expect(prepareWorktree(unknown)).rejects.toMatchObject({ code: 'git-failed' });
+    await expect(prepareWorktree({ ...elsewhere, name: '../x' })).rejects.toThrow(TypeError);
   });
 });
 
 describe('removeWorktree', () => {
-  test('given one without changes, it goes with its branch', async () => {
-    const { repoRoot, git, prepare, remove } = setup();
-    const { path } = await prepare('t');
+  test('given nothing of its own, when removed, it goes with its branch', async () => {
+    const repo = makeGitRepo();
+    const path = await prepare(repo, 'work');
 
-    expect(await remove(path)).toEqual({ outcome: 'removed' });
+    await removeWorktree({ repoRoot: repo.root, path });
+
     expect(existsSync(path)).toBe(false);
-    expect(git(repoRoot, 'branch', '--list', 'conductor/*')).toBe('');
+    expect(repo.git(repo.root, 'branch', '--list', 'conductor/*')).toBe('');
   });
 
-  test.for([
-    ['an untracked file', (path: string) => writeFileSync(join(path, 'new.txt'), 'new\n')],
-    ['a changed file', (path: string) => writeFileSync(join(path, 'a.txt'), 'two\n')],
-    ['a deleted file', (path: string) => rmSync(join(path, 'a.txt'))],
-  ] as const)('given %s, it stays, also when the user hides untracked files', async ([, change]) => {
-    const { repoRoot, git, prepare, remove } = setup();
-    git(repoRoot, 'config', 'status.showUntrackedFiles', 'no');
-    const { path } = await prepare('t');
-    change(path);
+  test.for(['new.txt', 'file.txt'])(
+    'given an uncommitted %s, when removed, it refuses until told to discard',
+    async (name) => {
+      const repo = makeGitRepo();
+      const path = await prepare(repo, 'work');
+      writeFileSync(join(path, name), 'changed\n');
 
-    expect(await remove(path)).toEqual({ outcome: 'kept', reason: 'uncommitted' });
-    expect(existsSync(path)).toBe(true);
+      await expect(removeWorktree({ repoRoot: repo.root, path })).rejects.toMatchObject({
+        code: 'worktree-dirty',
+      });
+      expect(readFileSync(join(path, name), 'utf8')).toBe('changed\n');
+
+      await removeWorktree({ repoRoot: repo.root, path, discardUncommitted: true });
+      expect(existsSync(path)).toBe(false);
+    },
+  );
+
+  test('given commits of its own, when removed, it refuses until they are merged', async () => {
+    const repo = makeGitRepo();
+    const path = await prepare(repo, 'work');
+    commitIn(repo, path);
+
+    await expect(removeWorktree({ repoRoot: repo.root, path })).rejects.toMatchObject({
+      code: 'worktree-unmerged',
+    });
+    expect(existsSync(join(path, 'new.txt'))).toBe(true);
+
+    repo.git(repo.root, 'merge', '-q', '--ff-only', 'conductor/work');
+    await removeWorktree({ repoRoot: repo.root, path });
+    expect(existsSync(path)).toBe(false);
   });
 
-  test('given a commit nothing else holds, it stays until a branch holds it', async () => {
-    const { repoRoot, git, prepare, remove } = setup();
-    const { path } = await prepare('t');
-    writeFileSync(join(path, 'b.txt'), 'b\n');
-    git(path, 'add', '--all');
-    git(path, 'commit', '--quiet', '--message=work');
+  test('given commits of its own, when told to discard them, it goes', async () => {
+    const repo = makeGitRepo();
+    const path = await prepare(repo, 'work');
+    commitIn(repo, path);
 
-    const before = await remove(path);
-    git(repoRoot, 'merge', '--quiet', 'conductor/t');
-    const after = await remove(path);
+    await removeWorktree({ repoRoot: repo.root, path, discardUnmerged: true });
 
-    expect(before).toEqual({ outcome: 'kept', reason: 'unmerged' });
-    expect(after).toEqual({ outcome: 'removed' });
-  });
-
-  test('given a commit on a detached HEAD, it stays', async () => {
-    const { git, prepare, remove } = setup();
-    const { path } = await prepare('t');
-    git(path, 'checkout', '--quiet', '--detach');
-    git(path, 'commit', '--quiet', '--allow-empty', '--message=lonely');
-
-    expect(await remove(path)).toEqual({ outcome: 'kept', reason: 'unmerged' });
-  });
-
-  test('given force, it goes whatever it holds', async () => {
-    const { prepare, remove } = setup();
-    const { path } = await prepare('t');
-    writeFileSync(join(path, 'new.txt'), 'new\n');
-
-    expect(await remove(path, true)).toEqual({ outcome: 'removed' });
-  });
-
-  test('given a directory that is no work tree, it refuses', async () => {
-    const { top, remove } = setup();
-
-    await expect(remove(top)).rejects.toMatchObject({ code: 'worktree-not-found' });
+    expect(repo.git(repo.root, 'branch', '--list', 'conductor/*')).toBe('');
   });
 });
 
 describe('pruneWorktrees', () => {
-  test('given clean, changed and missing ones, only what holds nothing goes', async () => {
-    const { repoRoot, root, git, host, prepare } = setup();
-    const clean = await prepare('clean');
-    const changed = await prepare('changed');
-    const missing = await prepare('missing');
-    writeFileSync(join(changed.path, 'new.txt'), 'new\n');
-    rmSync(missing.path, { recursive: true });
+  test('given old ones, when pruned, only those go that hold nothing of their own', async () => {
+    const repo = makeGitRepo();
+    const [clean, changed, ahead, running] = await Promise.all(
+      ['clean', 'changed', 'ahead', 'running'].map((name) => prepare(repo, name)),
+    );
+    writeFileSync(join(changed ?? '', 'file.txt'), 'changed\n');
+    commitIn(repo, ahead ?? '');
 
-    const planned = await pruneWorktrees({ repoRoot, root, host, dryRun: true });
-    const done = await pruneWorktrees({ repoRoot, root, host });
+    const options = {
+      repoRoot: repo.root,
+      maxAgeMs: -1,
+      keep: ({ path }: { path: string }) => path === running,
+    };
+    const planned = await pruneWorktrees({ ...options, dryRun: true });
+    const result = await pruneWorktrees(options);
 
-    expect(planned.removed.map(({ path }) => path).toSorted()).toEqual([clean.path, missing.path]);
-    expect(done.kept).toMatchObject([{ path: changed.path, keptFor: 'uncommitted' }]);
-    expect(existsSync(clean.path)).toBe(false);
-    expect(git(repoRoot, 'worktree', 'list').split('\n')).toHaveLength(2);
-  });
-
-  test('given a minimum age, younger ones stay', async () => {
-    const { repoRoot, root, host, prepare } = setup();
-    await prepare('young');
-
-    const { removed, kept } = await pruneWorktrees({ repoRoot, root, host, olderThanMs: 3_600_000 });
-
-    expect(removed).toEqual([]);
-    expect(kept).toHaveLength(1);
+    expect(planned.removed).toHaveLength(3);
+    expect(result.removed.map((entry) => entry.path)).toEqual([clean]);
+    expect(result.removed[0]).toMatchObject({ bytes: 4, isOurs: true });
+    expect(new Set(result.kept.map(({ entry }) => entry.path))).toEqual(new Set([changed, ahead]));
+    expect(existsSync(running ?? '')).toBe(true);
   });
 });

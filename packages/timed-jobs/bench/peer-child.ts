@@ -1,7 +1,7 @@
-/** One scenario of one peer in a process of its own: `node child.ts PEER SCENARIO`; prints its answer as the last line. */
+/** One scenario of one peer in a process of its own: `node peer-child.ts PEER SCENARIO`; prints its answer as the last line. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PEERS } from './adapters.ts';
+import { PEERS } from './peer-adapters.ts';
 
 const [, , peerName = '', scenario = ''] = process.argv;
 const peer = PEERS[peerName];
