@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { createRedactor, createRun, openRun, resolveRunPaths } from '../src/index.ts';
 
 const mountPoint = mkdtempSync(join(tmpdir(), 'conductor-bench-'));
-execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', mountPoint]);
+execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', mountPoint]);
 const meta = { stepId: 's', stepName: 'Bench', stepKind: 'command', workerKind: 'process', attempt: 1 };
 const rows: object[] = [];
 try {
@@ -53,7 +53,7 @@ try {
     rmSync(paths.runDir, { recursive: true });
   }
 } finally {
-  execFileSync('umount', [mountPoint]);
+  execFileSync('/bin/umount', [mountPoint]);
   rmSync(mountPoint, { recursive: true });
 }
 console.table(rows);
