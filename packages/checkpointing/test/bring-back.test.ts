@@ -52,6 +52,18 @@ describe('an unchanged tree', () => {
     expect(third.unchangedSince).toBeUndefined();
   });
 
+  test('given a change of line ends alone, which git calls clean, when captured again, it is seen', async () => {
+    const context = setup({ files: { '.gitattributes': '*.txt text\n', 'a.txt': 'a\r\nb\n' } });
+    const first = await capture(context);
+    context.write({ 'a.txt': 'a\nb\r\n' });
+
+    const second = await capture(context);
+
+    expect(second.tree).not.toBe(first.tree);
+    const { files: changed } = await diffCheckpoints(first, second, { env: context.env });
+    expect(changed.map(({ path }) => path)).toEqual(['a.txt']);
+  });
+
   test('given refs deleted and everything unreachable pruned, when captured again, the snapshot is whole all the same', async () => {
     const context = setup({ files, manager: { clock: createManualClock({ nowMs: LATER_MS }) } });
     context.write({ 'a.txt': 'changed\n', 'new.txt': 'remembered\n' });

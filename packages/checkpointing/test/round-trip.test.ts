@@ -68,6 +68,18 @@ const rows: readonly NastyTree[] = [
     },
   },
   {
+    name: 'a directory that became an ignored link to a like directory',
+    repo: { files: { '.gitignore': '/dir\n', 'other/b.txt': 'b2\n' } },
+    change: (repo) => {
+      repo.write({ 'dir/b.txt': 'b\n' });
+      repo.git('add', '--force', 'dir/b.txt');
+      repo.git('commit', '--quiet', '--message=ignored but tracked');
+      repo.remove('dir');
+      symlinkSync('other', join(repo.path, 'dir'));
+    },
+    skip: ['dir'],
+  },
+  {
     name: 'a file that became a link, and the reverse',
     repo: { files: { file: 'text\n', link: { link: 'file' } } },
     change: (repo) => repo.write({ file: { link: 'link' }, link: 'text\n' }),
