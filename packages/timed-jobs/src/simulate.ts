@@ -82,7 +82,7 @@ export async function simulate(options: SimulateOptions): Promise<SimulationResu
       `Cannot simulate from "${fromMs}" to "${toMs}" ms: expected two instants in UTC milliseconds, in order`,
     );
   }
-  using clock = createManualClock({ nowMs: fromMs });
+  const clock = createManualClock({ nowMs: fromMs });
   const tallies = new Map<string, Tally>();
   const busyUntilMs = new Map<string, number>();
   const cursors = new Map<string, number>();
