@@ -160,7 +160,9 @@ function fileOnPath(name, path = '') {
 async function install(pnpm) {
   rmSync(stampFile, { force: true });
   const args = ['install', '--frozen-lockfile', '--reporter=append-only'];
-  const result = await capture(pnpm, args, {}, (chunk) => process.stderr.write(chunk));
+  // Retried enough for a hiccup; a registry that is not there is reported within a minute.
+  const patience = { pnpm_config_fetch_retry_mintimeout: '1000', pnpm_config_fetch_retry_maxtimeout: '3000' };
+  const result = await capture(pnpm, args, patience, (chunk) => process.stderr.write(chunk));
   if (result.status !== 0) throw explainInstallFailure('pnpm install failed', result.output);
 }
 

@@ -38,6 +38,12 @@ const bans: readonly Ban[] = [
     message: 'says "as unknown as": parse the value at the door, or narrow it with a check',
   },
   {
+    pattern: /^[ \t]*(?:await )?using \w+ =/gm,
+    where: ['{packages,apps}/*/test/fixtures/**/*.{ts,mjs}'],
+    in: 'code',
+    message: 'says "using", which Node 22 cannot run uncompiled: close it by hand',
+  },
+  {
     pattern: /\b(?:test|it|describe|suite|bench)\s*\.\s*(?:only|skip|todo|skipIf|runIf|fails)\b/g,
     where: tests,
     in: 'code',

@@ -28,6 +28,7 @@ export function findDocProblems(root: string): readonly string[] {
     ...packages.flatMap((workspacePackage) => findPaperProblems(root, workspacePackage)),
     ...packages.flatMap(findErrorTableProblems),
     ...documents.flatMap((document) => findLinkProblems(root, document)),
+    ...documents.flatMap(readExamples).flatMap((example) => findSyntaxProblems(root, example)),
     ...findExampleProblems(root, documents, packages),
   ];
 }
@@ -96,6 +97,14 @@ function headingAnchors(markdown: string): readonly string[] {
       .trim()
       .replaceAll(' ', '-'),
   );
+}
+
+/** Examples are run as they are, and Node 22 strips types but does not know `using`. */
+function findSyntaxProblems(root: string, { document, line, code }: DocExample): readonly string[] {
+  if (!/^\s*(?:await )?using \w+ =/m.test(code)) return [];
+  return [
+    `${relative(root, document)}:${line} the example says \`using\`, which Node 22 cannot run: close it by hand`,
+  ];
 }
 
 function findExampleProblems(

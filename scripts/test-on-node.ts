@@ -18,7 +18,11 @@ const filters = rest.length > 0 ? rest : ['packages', 'apps'];
 const path = [join(node, '..'), process.env['PATH']].join(':');
 const { status } = spawnSync(node, [vitest, 'run', ...filters], {
   cwd: repositoryRoot,
-  env: { ...process.env, PATH: path },
+  env: {
+    ...process.env,
+    PATH: path,
+    NODE_OPTIONS: `--import=${new URL('use-built.mjs', import.meta.url).href}`,
+  },
   stdio: 'inherit',
 });
 process.exitCode = status ?? 1;

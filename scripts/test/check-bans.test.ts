@@ -22,6 +22,11 @@ describe('findBans', () => {
     ['packages/a/test/a.test.ts', switchedOff('describe', 'skip'), /a.test.ts:2 switches a test off/],
     ['apps/a/test/a.test.ts', switchedOff('it', 'todo'), /a.test.ts:2 switches a test off/],
     ['scripts/test/a.test.ts', switchedOff('test', 'skipIf'), /a.test.ts:2 switches a test off/],
+    [
+      'packages/a/test/fixtures/a.ts',
+      'await using file = open();',
+      /^packages\/a\/test\/fixtures\/a.ts:2 says "using"/,
+    ],
     ['packages/a/src/a.ts', laterNotes[0], /a.ts:2 leaves work for later/],
     ['packages/a/test/a.ts', laterNotes[1], /a.ts:2 leaves work for later/],
   ] as const)('given %s with %s, when checked, it says what to do', ([file, line, message]) => {

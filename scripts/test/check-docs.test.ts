@@ -97,6 +97,15 @@ describe('findDocProblems', () => {
     ]);
   });
 
+  test('given an example with syntax that Node 22 lacks, when checked, it says so', () => {
+    const code = 'using a = { [Symbol.dispose]() {} };\nvoid a;';
+    const root = setup({ 'docs/guide.md': `# Guide\n\n## First steps\n\n\`\`\`ts\n${code}\n\`\`\`\n` });
+
+    expect(findDocProblems(root)).toContain(
+      'docs/guide.md:5 the example says `using`, which Node 22 cannot run: close it by hand',
+    );
+  });
+
   test('given an example that throws, when checked, it shows what it said', () => {
     const root = setup({ 'packages/a/README.md': readme.replace('!== 42', '!== 43') });
 

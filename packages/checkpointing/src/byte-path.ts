@@ -46,7 +46,7 @@ export function recordedToBytePath(recorded: RecordedPath): BytePath {
 
 /** @internal The absolute path as the bytes the file system wants. `root` is ordinary text. */
 export function absoluteBytes(root: string, path: BytePath): Buffer {
-  return Buffer.concat([Buffer.from(`${root}/`, 'utf8'), bytePathToBuffer(path)]);
+  return bytePathToBuffer(`${textToBytePath(root)}/${path}`);
 }
 
 /** @internal C-style quoting, understood by fast-import and in `objects/info/alternates` for any byte. */

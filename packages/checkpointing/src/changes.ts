@@ -59,6 +59,7 @@ export function lookAtChanges(entries: readonly StatusEntry[], context: ChangeCo
     if (seen.kind === 'directory' && entry.isGitlink) {
       leftOut.push(leaveOut(entry.path, 'submodule-changed'));
     } else if (seen.kind === 'absent' || seen.kind === 'directory') {
+      if (entry.mayBeAbsent === true) continue;
       if (entry.baseOid !== undefined || entry.isUnmerged) removed.push(entry.path);
     } else if (seen.kind === 'left-out') {
       leftOut.push(leaveOut(entry.path, seen.reason));
@@ -79,6 +80,8 @@ export interface ReadOutcome {
   readonly known: ReadonlyMap<BytePath, KnownFile>;
   readonly leftOut: readonly LeftOutPath[];
   readonly secretPaths: readonly RecordedPath[];
+  /** Kept paths that turned out to be what the base has. */
+  readonly rawPaths: readonly RecordedPath[];
   /** True when the resulting tree may differ from the base's. */
   readonly hasChanges: boolean;
   /** True when `known` holds every path that was kept, so that it can be recognised as a whole. */
@@ -97,6 +100,7 @@ export async function importChanges(
 ): Promise<ReadOutcome> {
   const known = new Map<BytePath, KnownFile>();
   const secretPaths: RecordedPath[] = [];
+  const rawPaths: RecordedPath[] = [];
   const leftOut: LeftOutPath[] = [...changes.leftOut];
   const toRead = new Set(changes.toRead);
   let hasChanges = false;
@@ -113,7 +117,10 @@ export async function importChanges(
     if (file.hasSecret) secretPaths.push(recordPath(entry.path));
     if (isRacy(file.signature, context.nowMs)) isComplete = false;
     else known.set(entry.path, file);
-    if (file.oid === entry.baseOid && file.mode === entry.baseMode) return;
+    if (file.oid === entry.baseOid && file.mode === entry.baseMode) {
+      rawPaths.push(recordPath(entry.path));
+      return;
+    }
     hasChanges = true;
     const target = await openImport();
     if (bytes === undefined) await target.link(entry.path, file.mode, file.oid);
@@ -158,15 +165,14 @@ export async function importChanges(
     else await readOne(entry);
     if (++turn % ENTRIES_PER_TURN === 0) await nextTurn();
   }
-  return { known, leftOut, secretPaths, hasChanges, isComplete };
+  return { known, leftOut, secretPaths, rawPaths, hasChanges, isComplete };
 }
 
 /** @internal Equal for equal sets of removed and kept paths. */
 export function fingerprintOf(removed: readonly BytePath[], kept: ReadonlyMap<BytePath, KnownFile>): string {
-  const hash = createHash('sha256');
-  for (const path of removed) hash.update(`D ${path}\0`, 'latin1');
-  for (const [path, file] of kept) hash.update(`${file.mode} ${file.oid} ${path}\0`, 'latin1');
-  return hash.digest('hex');
+  const lines = removed.map((path) => `D ${path}\0`);
+  for (const [path, file] of kept) lines.push(`${file.mode} ${file.oid} ${path}\0`);
+  return createHash('sha256').update(lines.join(''), 'latin1').digest('hex');
 }
 
 function modeOf(entry: StatusEntry, signature: FileSignature, hasExecutableBit: boolean): string {

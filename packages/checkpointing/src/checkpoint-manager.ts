@@ -22,6 +22,7 @@ import {
   folderName,
   readCheckpoints,
   requireRecord,
+  sweepWorkFolders,
   writeRecordFile,
   type NewFile,
 } from './record-store.ts';
@@ -144,6 +145,7 @@ class RunCheckpoints implements CheckpointManager {
   readonly #logger: Logger;
   readonly #memoryByKey = new Map<string, CaptureMemory>();
   #resumedFrom: string | undefined;
+  #isSwept = false;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: CheckpointManagerOptions) {
@@ -294,6 +296,8 @@ class RunCheckpoints implements CheckpointManager {
   ): Promise<Type> {
     return this.#inTurn(async () => {
       const { directory, taskId, stepId, runId } = this.#options;
+      if (!this.#isSwept) await sweepWorkFolders(directory);
+      this.#isSwept = true;
       const seq = await claimSeq(directory);
       try {
         const common: RecordStart = {

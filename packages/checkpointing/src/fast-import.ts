@@ -4,6 +4,7 @@
  */
 import { quoteForGit, type BytePath } from './byte-path.ts';
 import { CheckpointError } from './errors.ts';
+import { emptyTree } from './git-repository.ts';
 import type { GitView } from './git-view.ts';
 
 /** @internal */
@@ -35,7 +36,7 @@ export interface ImportOptions {
 
 /** @internal */
 export async function startTreeImport(view: GitView, options: ImportOptions): Promise<TreeImport> {
-  const feed = view.feed({ args: ['fast-import', '--quiet', '--done', '--date-format=raw'] });
+  const feed = view.feed({ args: ['fast-import', '--quiet', '--force', '--done', '--date-format=raw'] });
   const batch = Buffer.allocUnsafe(BATCH_BYTES);
   let used = 0;
 
@@ -94,14 +95,8 @@ function parseAnswer(answer: string): ImportedTree {
     );
   }
   const [, commit, tree] = match;
-  return { commit, tree: tree ?? EMPTY_TREES[commit.length] ?? '' };
+  return { commit, tree: tree ?? emptyTree(commit.length === 64 ? 'sha256' : 'sha1') };
 }
-
-/** @internal The well-known names of the empty tree, by length of an object name. */
-export const EMPTY_TREES: Readonly<Record<number, string>> = {
-  40: '4b825dc642cb6eb9a060e54bf8d69288fbee4904',
-  64: '6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321',
-};
 
 const IMPORT_REF = 'refs/snapshot';
 const BATCH_BYTES = 1024 * 1024;

@@ -6,24 +6,18 @@
 import { copyFile, realpath } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 import type { Clock } from '@conductor-run/clock';
-import { bytePathToText } from './byte-path.ts';
 import type { CaptureLimits } from './changes.ts';
 import { CheckpointError, systemErrorCode } from './errors.ts';
 import { createGit, type Git } from './git-process.ts';
-import { openRepository, type Repository } from './git-repository.ts';
+import { openWorktree, type Repository, type SnapshotBase } from './git-repository.ts';
 import { createView, removeView, type GitView } from './git-view.ts';
 import { transferObjects } from './object-transfer.ts';
 import { requireCount, type GitOptions, type Redactor } from './options.ts';
-import { describeFile, folderName, writeRecordFile } from './record-store.ts';
+import { describeFile, folderName, workFolderName, writeRecordFile } from './record-store.ts';
 import type { CheckpointFile, GitDiffRecord, IndexSnapshot, RecordedPath } from './record.ts';
-import {
-  resolveBase,
-  takeSnapshot,
-  type CaptureMemory,
-  type Snapshot,
-  type SnapshotBase,
-} from './snapshot.ts';
-import { listTreeChanges, totalsOf, writePatch, type TreeChange } from './tree-diff.ts';
+import { writeRef, readRef } from './snapshot-ref.ts';
+import { takeSnapshot, type CaptureMemory, type Snapshot } from './snapshot.ts';
+import { readPatchTotals, writePatch } from './tree-diff.ts';
 
 /** How to capture a work tree. */
 export interface GitDiffOptions extends Pick<GitOptions, 'signal' | 'timeoutMs'> {
@@ -130,44 +124,42 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
     },
     clock,
   );
-  const baseRef = options.baseRef ?? 'HEAD';
-  const [repo, base] = await Promise.all([
-    openRepository(git, options.worktree),
-    resolveBase(git, options.worktree, baseRef).catch((error: unknown) => error),
-  ]);
-  if (!isBase(base)) throw base;
-
-  const view = await createView(git, repo, {
-    directory: join(directory, folderName(seq), `${WORK_PREFIX}${process.pid}`),
+  const { repo, base } = await openWorktree(git, options.worktree, options.baseRef ?? 'HEAD');
+  const view = createView(git, repo, {
+    directory: join(directory, folderName(seq), workFolderName()),
     head: base.commit,
     conversions: 'raw',
   });
   try {
     await refuseOwnDirectory(view, repo, directory);
     const index = options.includeIndex === true ? await snapshotIndex(view, repo, base) : undefined;
-    const snapshot = await takeSnapshot({
-      repo,
-      view,
-      base,
-      limits,
-      redactor: context.redactor,
-      refuseSecrets: options.refuseSecrets ?? false,
-      includeIgnored: options.includeIgnored ?? [],
-      indexCommit: index?.commit,
-      memory: context.memory,
-      message: `Checkpoint ${seq} of run ${context.runId}\n`,
-      nowMs,
-    });
-    const job: CaptureJob = { git, repo, view, base, index, snapshot, options, context };
+    const take = async (memory: CaptureMemory | undefined): Promise<CaptureJob> => {
+      const snapshot = await takeSnapshot({
+        git,
+        repo,
+        view,
+        base,
+        limits,
+        redactor: context.redactor,
+        refuseSecrets: options.refuseSecrets ?? false,
+        includeIgnored: options.includeIgnored ?? [],
+        indexCommit: index?.commit,
+        memory,
+        message: `Checkpoint ${seq} of run ${context.runId}\n`,
+        nowMs,
+      });
+      return { git, repo, view, base, index, snapshot, options, context };
+    };
+    const job = await takeForgiving(take, context.memory);
     const same = await findUnchanged(job);
-    return { body: same ?? (await store(job)), memory: snapshot.memory };
+    if (same !== undefined) return { body: same, memory: { ...job.snapshot.memory, commit: same.commit } };
+    // What is only remembered may be gone from the repository, so a new record is built from what is read anew.
+    const whole = job.snapshot.isRemembered ? await take(undefined) : job;
+    return { body: await store(whole), memory: whole.snapshot.memory };
   } finally {
     await removeView(view);
   }
 }
-
-/** @internal The folder a capture works in, with the process id of who works there. */
-export const WORK_PREFIX = '.work-';
 
 interface CaptureJob {
   readonly git: Git;
@@ -185,8 +177,18 @@ interface CapturedIndex {
   readonly commit: string | undefined;
 }
 
-function isBase(value: unknown): value is SnapshotBase {
-  return !(value instanceof Error);
+/** Blobs an earlier capture knew may have been pruned since; then everything is read again. */
+async function takeForgiving(
+  take: (memory: CaptureMemory | undefined) => Promise<CaptureJob>,
+  memory: CaptureMemory | undefined,
+): Promise<CaptureJob> {
+  try {
+    return await take(memory);
+  } catch (error) {
+    const isRetried = memory !== undefined && error instanceof CheckpointError && error.code === 'git-failed';
+    if (!isRetried) throw error;
+    return take(undefined);
+  }
 }
 
 /** The body of a record that only points at an earlier one, when that one is still whole. */
@@ -199,12 +201,7 @@ async function findUnchanged(job: CaptureJob): Promise<GitDiffBody | undefined> 
     previous.tree === job.snapshot.tree &&
     previous.index?.tree === indexRecord(job.index)?.tree;
   if (!isSame) return undefined;
-  const ref = await job.git.run({
-    args: ['rev-parse', '--quiet', '--verify', previous.ref],
-    cwd: job.repo.topLevel,
-    okExitCodes: [0, 1, 128],
-  });
-  if (ref.stdout.toString('utf8').trim() !== previous.commit) return undefined;
+  if ((await readRef(job.git, job.repo, previous.ref)) !== previous.commit) return undefined;
   const unchangedSince = previous.unchangedSince ?? previous.seq;
   return {
     ...describe(job, previous.diffStat),
@@ -223,35 +220,26 @@ async function store(job: CaptureJob): Promise<GitDiffBody> {
   const folder = join(directory, folderName(seq));
   await transferObjects(view.objectsDir, repo.objectsDir);
   const indexTree = job.index?.tree;
-  const [changes] = await Promise.all([
-    listTreeChanges(view, base.tree, snapshot.tree),
+  await Promise.all([
     writePatch(view, base.tree, snapshot.tree, join(folder, PATCH_NAME)),
     indexTree === undefined
       ? undefined
       : writePatch(view, base.tree, indexTree, join(folder, INDEX_PATCH_NAME)),
-    git.run({ args: ['update-ref', '--no-deref', ref, snapshot.commit], cwd: repo.topLevel }),
+    writeRef(git, repo, ref, snapshot.commit, join(view.gitDir, 'new-ref')),
   ]);
-  const diffStat = totalsOf(changes);
-  const files: CheckpointFile[] = [
-    await describeFile(directory, `${folderName(seq)}/${PATCH_NAME}`, 'git-patch', 'text/x-diff'),
-    await writeRecordFile(directory, seq, {
-      name: 'diffstat.txt',
-      format: 'diffstat',
-      mediaType: 'text/plain',
-      content: context.redactor.redact(formatDiffStat(changes)),
-    }),
-    await writeRecordFile(directory, seq, {
+  const described = (name: string): Promise<CheckpointFile> =>
+    describeFile(directory, `${folderName(seq)}/${name}`, 'git-patch', 'text/x-diff');
+  const [diffStat, ...files] = await Promise.all([
+    readPatchTotals(join(folder, PATCH_NAME)),
+    described(PATCH_NAME),
+    writeRecordFile(directory, seq, {
       name: 'status.z',
       format: 'porcelain-v2-z',
       mediaType: 'application/octet-stream',
       content: redactBytes(context.redactor, snapshot.status),
     }),
-  ];
-  if (indexTree !== undefined) {
-    files.push(
-      await describeFile(directory, `${folderName(seq)}/${INDEX_PATCH_NAME}`, 'git-patch', 'text/x-diff'),
-    );
-  }
+    ...(indexTree === undefined ? [] : [described(INDEX_PATCH_NAME)]),
+  ]);
   return {
     ...describe(job, diffStat),
     summary: job.options.summary ?? `${diffStat.filesChanged} files differ from ${base.ref}`,
@@ -285,6 +273,7 @@ function describe(
     ...(index === undefined ? {} : { index }),
     leftOut: snapshot.leftOut.map(redactPath),
     secretPaths: snapshot.secretPaths.map(redactPath),
+    rawPaths: snapshot.rawPaths,
     replay: {
       strategy: 'git_apply_binary',
       args: ['apply', '--index', '--binary', '--whitespace=nowarn', '--allow-empty'],
@@ -329,15 +318,6 @@ async function refuseOwnDirectory(view: GitView, repo: Repository, directory: st
     'run-directory-captured',
     `Cannot capture work tree "${repo.topLevel}": the run directory "${directory}" is part of it, expected it outside or ignored`,
   );
-}
-
-function formatDiffStat(changes: readonly TreeChange[]): string {
-  const lines = changes.map((change) => {
-    const counts =
-      change.insertions === undefined ? 'binary' : `+${change.insertions} -${change.deletions ?? 0}`;
-    return `${change.letter} ${counts} ${JSON.stringify(bytePathToText(change.path))}\n`;
-  });
-  return lines.join('');
 }
 
 function redactBytes(redactor: Redactor, bytes: Buffer): Uint8Array {

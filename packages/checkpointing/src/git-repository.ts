@@ -22,18 +22,55 @@ export interface Repository {
   readonly settings: ReadonlyMap<string, string>;
 }
 
-/** @internal Opens the repository whose work tree has its top at `worktree`. */
-export async function openRepository(git: Git, worktree: string): Promise<Repository> {
+/** @internal What a snapshot is taken against. */
+export interface SnapshotBase {
+  readonly ref: string;
+  /** `undefined` before the first commit. */
+  readonly commit: string | undefined;
+  readonly tree: string;
+  readonly branch: string | undefined;
+}
+
+/** @internal */
+export interface OpenWorktree {
+  readonly repo: Repository;
+  readonly base: SnapshotBase;
+}
+
+/** @internal Opens the repository whose work tree has its top at `worktree`, and finds the base: one look, so that both fit together. */
+export async function openWorktree(git: Git, worktree: string, baseRef: string): Promise<OpenWorktree> {
+  if (baseRef.startsWith('-')) {
+    throw new TypeError(`Cannot use base "${baseRef}": expected a revision, not an option`);
+  }
   const path = await reach(worktree);
   await refuseUnsafe(git, path);
-  const [located, settings] = await Promise.all([locate(git, path), readSettings(git, path)]);
-  if (located.topLevel !== path) {
-    throw new CheckpointError(
-      'not-a-worktree-root',
-      `Cannot open work tree "${path}": the top of its repository is "${located.topLevel}", expected that directory`,
-    );
+  const [output, settings] = await Promise.all([
+    git.run({
+      args: [
+        'rev-parse',
+        '--path-format=absolute',
+        ...DIRECTORY_ARGS,
+        '--is-bare-repository',
+        '--show-toplevel',
+        `${baseRef}^{commit}`,
+        `${baseRef}^{tree}`,
+        '--symbolic-full-name',
+        'HEAD',
+      ],
+      cwd: path,
+      okExitCodes: [0, 128],
+    }),
+    readSettings(git, path),
+  ]);
+  // What could be answered is printed even when a later question fails.
+  const lines = output.stdout.toString('utf8').split('\n');
+  const topLevel = requireTopLevel(path, lines, output.stderr);
+  const repo = { ...toLocation(lines), topLevel, settings };
+  const [commit, tree, head] = lines.slice(7);
+  if (output.exitCode === 0 && commit !== undefined && tree !== undefined) {
+    return { repo, base: { ref: baseRef, commit, tree, branch: branchName(head) } };
   }
-  return { ...located, settings };
+  return { repo, base: await unbornBase(git, repo, baseRef, output.stderr) };
 }
 
 /** @internal Opens any repository, also a bare one, for its objects and refs; `topLevel` is then the git directory. */
@@ -41,6 +78,13 @@ export async function openObjectStore(git: Git, repository: string): Promise<Rep
   const repo = await reach(repository);
   const [dirs, settings] = await Promise.all([revParse(git, repo, DIRECTORY_ARGS), readSettings(git, repo)]);
   return { ...toLocation(dirs), topLevel: repo, settings };
+}
+
+/** @internal The name of the tree that holds nothing; git knows it without having it. */
+export function emptyTree(objectFormat: Repository['objectFormat']): string {
+  return objectFormat === 'sha256'
+    ? '6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321'
+    : '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
 }
 
 async function reach(path: string): Promise<string> {
@@ -55,32 +99,53 @@ async function reach(path: string): Promise<string> {
   }
 }
 
-async function locate(git: Git, path: string): Promise<Omit<Repository, 'settings'>> {
-  const output = await git.run({
-    args: [
-      'rev-parse',
-      '--path-format=absolute',
-      ...DIRECTORY_ARGS,
-      '--is-bare-repository',
-      '--show-toplevel',
-    ],
-    cwd: path,
-    okExitCodes: [0, 128],
-  });
-  const lines = output.stdout.toString('utf8').split('\n');
+function requireTopLevel(path: string, lines: readonly string[], stderr: string): string {
   if (lines[5] === 'true') {
     throw new CheckpointError(
       'bare-repository',
       `Cannot open work tree "${path}": it is a bare repository, expected one with a work tree`,
     );
   }
-  if (output.exitCode !== 0) {
+  const topLevel = lines[6];
+  if (topLevel === undefined || topLevel === '') {
     throw new CheckpointError(
       'not-a-repository',
-      `Cannot open work tree "${path}": ${output.stderr.trim()}, expected the top of a git work tree`,
+      `Cannot open work tree "${path}": ${stderr.trim()}, expected the top of a git work tree`,
     );
   }
-  return { ...toLocation(lines), topLevel: required(lines[6], 'the top of the work tree') };
+  if (topLevel === path) return topLevel;
+  throw new CheckpointError(
+    'not-a-worktree-root',
+    `Cannot open work tree "${path}": the top of its repository is "${topLevel}", expected that directory`,
+  );
+}
+
+/** The base of a repository without a commit is the empty tree. */
+async function unbornBase(git: Git, repo: Repository, ref: string, stderr: string): Promise<SnapshotBase> {
+  const head = await git.run({
+    args: ['symbolic-ref', '--quiet', 'HEAD'],
+    cwd: repo.topLevel,
+    okExitCodes: [0, 1, 128],
+  });
+  const name = head.stdout.toString('utf8').trim();
+  const found = await git.run({
+    args: ['rev-parse', '--quiet', '--verify', 'HEAD'],
+    cwd: repo.topLevel,
+    okExitCodes: [0, 1, 128],
+  });
+  if (ref !== 'HEAD' || name === '' || found.exitCode === 0) {
+    throw new CheckpointError(
+      'unknown-base',
+      `Cannot find base "${ref}" in "${repo.topLevel}": ${stderr.trim()}, expected a commit`,
+    );
+  }
+  return { ref, commit: undefined, tree: emptyTree(repo.objectFormat), branch: branchName(name) };
+}
+
+function branchName(symbolicName: string | undefined): string | undefined {
+  return symbolicName?.startsWith('refs/heads/') === true
+    ? symbolicName.slice('refs/heads/'.length)
+    : undefined;
 }
 
 async function revParse(git: Git, cwd: string, args: readonly string[]): Promise<string[]> {
@@ -157,4 +222,5 @@ const CARRIED_SETTINGS: ReadonlySet<string> = new Set([
   'core.sharedrepository',
   'core.bigfilethreshold',
   'core.compression',
+  'extensions.refstorage',
 ]);

@@ -14,6 +14,8 @@ export interface StatusEntry {
   readonly baseOid: string | undefined;
   /** The base's mode, octal, when the base has the path. */
   readonly baseMode: string | undefined;
+  /** Its absence from the disk means nothing: git was told to do without it. */
+  readonly mayBeAbsent?: boolean;
   /** The mode git would give it, octal; `undefined` for an untracked path. */
   readonly worktreeMode: string | undefined;
 }

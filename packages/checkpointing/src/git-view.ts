@@ -4,10 +4,10 @@
  * user exists in it; its objects are written privately and read from the repository.
  * Invariant: nothing run through a view writes outside the view, except into a work tree it was explicitly pointed at.
  */
-import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { quoteForGit, textToBytePath } from './byte-path.ts';
-import { systemErrorCode } from './errors.ts';
 import type { Git, GitCommand, GitFeed, GitResult } from './git-process.ts';
 import type { Repository } from './git-repository.ts';
 
@@ -43,27 +43,21 @@ export interface ViewOptions {
 }
 
 /** @internal */
-export async function createView(git: Git, repo: Repository, options: ViewOptions): Promise<GitView> {
+export function createView(git: Git, repo: Repository, options: ViewOptions): GitView {
   const { directory } = options;
-  await Promise.all(
-    ['objects/info', 'refs', 'info'].map((name) =>
-      mkdir(join(directory, name), { recursive: true, mode: 0o700 }),
-    ),
-  );
-  await Promise.all([
-    writeFile(join(directory, 'HEAD'), `${options.head ?? 'ref: refs/heads/none'}\n`),
-    writeFile(join(directory, 'config'), viewConfig(repo, options.conversions)),
-    writeFile(
-      join(directory, 'objects/info/alternates'),
-      `${quoteForGit(textToBytePath(repo.objectsDir))}\n`,
-    ),
-    options.conversions === 'raw'
-      ? writeFile(join(directory, 'info/attributes'), RAW_ATTRIBUTES)
-      : symlink(join(repo.commonDir, 'info/attributes'), join(directory, 'info/attributes')),
-    symlink(join(repo.commonDir, 'info/exclude'), join(directory, 'info/exclude')),
-    symlink(join(repo.gitDir, 'info/sparse-checkout'), join(directory, 'info/sparse-checkout')),
-    linkSharedIndexes(repo.gitDir, directory),
-  ]);
+  // A dozen tiny files: waiting for each in turn costs more than making them.
+  for (const name of ['objects/info', 'refs', 'info']) {
+    mkdirSync(join(directory, name), { recursive: true, mode: 0o700 });
+  }
+  writeFileSync(join(directory, 'HEAD'), `${options.head ?? 'ref: refs/heads/none'}\n`);
+  writeFileSync(join(directory, 'config'), viewConfig(repo, options.conversions));
+  const alternates = `${quoteForGit(textToBytePath(repo.objectsDir))}\n`;
+  writeFileSync(join(directory, 'objects/info/alternates'), alternates);
+  if (options.conversions === 'raw') writeFileSync(join(directory, 'info/attributes'), RAW_ATTRIBUTES);
+  else symlinkSync(join(repo.commonDir, 'info/attributes'), join(directory, 'info/attributes'));
+  symlinkSync(join(repo.commonDir, 'info/exclude'), join(directory, 'info/exclude'));
+  symlinkSync(join(repo.gitDir, 'info/sparse-checkout'), join(directory, 'info/sparse-checkout'));
+  linkSharedIndexes(repo.gitDir, directory);
 
   const worktree = options.worktree ?? repo.topLevel;
   const prepare = (command: ViewCommand): GitCommand => ({
@@ -94,13 +88,10 @@ export async function removeView(view: GitView): Promise<void> {
 }
 
 /** A split index names its shared part relative to the git directory. */
-async function linkSharedIndexes(gitDir: string, directory: string): Promise<void> {
-  const names = await readdir(gitDir).catch((error: unknown) => {
-    if (systemErrorCode(error) === 'ENOENT') return [];
-    throw error;
-  });
-  const shared = names.filter((name) => name.startsWith('sharedindex.'));
-  await Promise.all(shared.map((name) => symlink(join(gitDir, name), join(directory, name))));
+function linkSharedIndexes(gitDir: string, directory: string): void {
+  for (const name of readdirSync(gitDir)) {
+    if (name.startsWith('sharedindex.')) symlinkSync(join(gitDir, name), join(directory, name));
+  }
 }
 
 function viewConfig(repo: Repository, conversions: ViewOptions['conversions']): string {
@@ -116,7 +107,7 @@ function viewConfig(repo: Repository, conversions: ViewOptions['conversions']): 
   ];
   for (const [name, value] of repo.settings) {
     const isConversion = name === 'core.autocrlf' || name === 'core.eol';
-    if (isConversion && conversions === 'raw') continue;
+    if (!name.startsWith('core.') || (isConversion && conversions === 'raw')) continue;
     lines.push('[core]', `${name.slice('core.'.length)} = ${quoteConfigValue(value)}`);
   }
   if (repo.objectFormat === 'sha256') lines.push('[extensions]', 'objectFormat = sha256');

@@ -15,6 +15,7 @@ export {
 } from './diff.ts';
 export type { GitDiffOptions } from './git-diff.ts';
 export type { LogTailOptions } from './log-tail.ts';
+export type { ReplayConflicts } from './merge.ts';
 export type { GitOptions, Logger, Redactor } from './options.ts';
 export type { PrunePolicy, PruneResult } from './prune.ts';
 export { readCheckpoints, type CheckpointListing } from './record-store.ts';
@@ -22,7 +23,6 @@ export {
   forkCheckpoint,
   replayCheckpoint,
   type ForkOptions,
-  type ReplayConflicts,
   type ReplayedSnapshot,
   type ReplayOptions,
 } from './replay.ts';

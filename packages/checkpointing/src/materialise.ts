@@ -5,7 +5,14 @@
  * Invariant: a path is never written through a symbolic link.
  */
 import { chmod, lstat, rm, symlink, writeFile } from 'node:fs/promises';
-import { absoluteBytes, bytePathToText, recordPath, splitNul, type BytePath } from './byte-path.ts';
+import {
+  absoluteBytes,
+  bytePathToText,
+  recordedToBytePath,
+  recordPath,
+  splitNul,
+  type BytePath,
+} from './byte-path.ts';
 import { CheckpointError } from './errors.ts';
 import type { GitView } from './git-view.ts';
 import type { RecordedPath } from './record.ts';
@@ -27,11 +34,15 @@ export interface MaterialiseOptions {
   readonly tree: string;
   /** The tree whose paths are checked out as git would. */
   readonly baseTree: string;
+  /** Further paths to be written without conversion. */
+  readonly rawPaths: readonly RecordedPath[];
   /** What the new work tree's index shall hold. */
   readonly indexTree: string;
   /** The new work tree's index file. */
   readonly indexFile: string;
 }
+
+type WrittenPath = Pick<TreeChange, 'path' | 'letter' | 'newMode' | 'newOid'>;
 
 /** @internal */
 export async function materialise(options: MaterialiseOptions): Promise<Materialised> {
@@ -48,7 +59,7 @@ export async function materialise(options: MaterialiseOptions): Promise<Material
     cwd,
   });
   // From the checked-out tree to the wanted one in the index alone: paths equal in both keep their times.
-  if (indexTree !== tree) await view.run({ args: [...full, 'read-tree', '-m', indexTree], env, cwd });
+  if (indexTree !== tree) await view.run({ args: [...full, 'read-tree', '--reset', indexTree], env, cwd });
   return { filtered: splitNul(filtered.stdout).map(recordPath) };
 }
 
@@ -58,10 +69,13 @@ export async function materialise(options: MaterialiseOptions): Promise<Material
  * @param only - which of them; all when absent
  */
 export async function writeChangedPaths(
-  options: Pick<MaterialiseOptions, 'view' | 'objectFormat' | 'directory' | 'tree' | 'baseTree'>,
+  options: Pick<MaterialiseOptions, 'view' | 'objectFormat' | 'directory' | 'tree' | 'baseTree' | 'rawPaths'>,
   only?: ReadonlySet<BytePath>,
 ): Promise<void> {
-  const changes = await listTreeChanges(options.view, options.baseTree, options.tree, false);
+  const changes = [
+    ...(await listTreeChanges(options.view, options.baseTree, options.tree, false)),
+    ...(await listRawPaths(options)),
+  ];
   for (const change of changes) {
     if (change.letter === 'D' || change.newMode === GITLINK || only?.has(change.path) === false) continue;
     if (isAsRecorded(options, change)) continue;
@@ -75,8 +89,24 @@ export async function writeChangedPaths(
   }
 }
 
+async function listRawPaths(
+  options: Pick<MaterialiseOptions, 'view' | 'tree' | 'rawPaths'>,
+): Promise<WrittenPath[]> {
+  if (options.rawPaths.length === 0) return [];
+  const wanted = new Set(options.rawPaths.map(recordedToBytePath));
+  const { stdout } = await options.view.run({ args: ['ls-tree', '-r', '-z', options.tree] });
+  // `100644 blob <oid><TAB>path`
+  return splitNul(stdout)
+    .map((line) => {
+      const cut = line.indexOf('\t');
+      const [newMode = '', , newOid = ''] = line.slice(0, cut).split(' ');
+      return { path: line.slice(cut + 1), letter: 'M', newMode, newOid };
+    })
+    .filter(({ path }) => wanted.has(path));
+}
+
 /** Writes one path as its blob has it, replacing a file or link that is there. */
-async function writePath(view: GitView, directory: string, change: TreeChange): Promise<void> {
+async function writePath(view: GitView, directory: string, change: WrittenPath): Promise<void> {
   const target = absoluteBytes(directory, change.path);
   const { stdout } = await view.run({ args: ['cat-file', 'blob', change.newOid] });
   await rm(target, { force: true });
@@ -94,7 +124,7 @@ async function writePath(view: GitView, directory: string, change: TreeChange): 
 
 function isAsRecorded(
   options: Pick<MaterialiseOptions, 'directory' | 'objectFormat'>,
-  change: TreeChange,
+  change: WrittenPath,
 ): boolean {
   const reader = createWorktreeReader(options.directory, options.objectFormat);
   const found = reader.read(change.path, Number.MAX_SAFE_INTEGER);

@@ -85,6 +85,7 @@ const gitDiffSchema = z.object({
     }),
   ),
   secretPaths: z.array(z.object(pathShape)),
+  rawPaths: z.array(z.object(pathShape)),
   replay: z.object({
     strategy: z.literal('git_apply_binary'),
     args: z.array(z.string()),

@@ -72,6 +72,34 @@ export async function claimSeq(directory: string): Promise<number> {
   }
 }
 
+/** @internal The folder inside a record's own in which a capture of this process works; it is gone when no capture runs. */
+export function workFolderName(): string {
+  return `${WORK_PREFIX}${process.pid}`;
+}
+
+/** @internal Removes what captures that were killed have left: the work folders of processes that are no more. */
+export async function sweepWorkFolders(directory: string): Promise<void> {
+  const { records } = await readCheckpoints(directory);
+  const finished = new Set(records.map(({ seq }) => seq));
+  for (const seq of await listFolders(directory)) {
+    if (finished.has(seq)) continue;
+    const folder = join(directory, folderName(seq));
+    for (const name of await readdir(folder)) {
+      const isLeft = name.startsWith(WORK_PREFIX) && !isAlive(Number(name.slice(WORK_PREFIX.length)));
+      if (isLeft) await rm(join(folder, name), { recursive: true, force: true });
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemErrorCode(error) !== 'ESRCH';
+  }
+}
+
 /** @internal One file to be written. */
 export interface NewFile {
   readonly name: string;
@@ -178,5 +206,6 @@ async function readIndex(directory: string): Promise<string> {
   }
 }
 
+const WORK_PREFIX = '.work-';
 const INDEX_NAME = 'index.ndjson';
 const LINE_FEED = 10;

@@ -7,7 +7,7 @@ export type CheckpointType = 'summary' | 'log_tail' | 'git_diff' | 'test_output'
 export interface CheckpointFile {
   /** Relative to the checkpoints folder, with `/`. */
   readonly fileName: string;
-  /** What it is: `text`, `json`, `lines`, `porcelain-v2-z`, `git-patch`, `diffstat`, `junit`, `tap`, `vitest-json`. */
+  /** What it is: `text`, `json`, `lines`, `porcelain-v2-z`, `git-patch`, `junit`, `tap`, `vitest-json`. */
   readonly format: string;
   /** Its media type. */
   readonly mediaType: string;
@@ -157,6 +157,8 @@ export interface GitDiffRecord extends CheckpointRecordCommon {
   readonly leftOut: readonly LeftOutPath[];
   /** Captured paths in which the redactor finds a known secret. The snapshot and its patch are exact, so they hold it. */
   readonly secretPaths: readonly RecordedPath[];
+  /** Paths equal to the base that a checkout would convert all the same, because attributes came later; written as they are. */
+  readonly rawPaths: readonly RecordedPath[];
   /** How to bring it back. */
   readonly replay: ReplayRecipe;
 }

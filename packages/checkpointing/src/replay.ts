@@ -4,12 +4,13 @@
  */
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
-import { recordPath, splitNul } from './byte-path.ts';
 import { CheckpointError, systemErrorCode } from './errors.ts';
-import { EMPTY_TREES } from './fast-import.ts';
 import { SNAPSHOT_IDENTITY } from './git-diff.ts';
 import type { Git } from './git-process.ts';
+import { emptyTree } from './git-repository.ts';
 import { materialise } from './materialise.ts';
+import { mergeOnto, type ReplayConflicts } from './merge.ts';
+import { transferObjects } from './object-transfer.ts';
 import type { CheckpointRecord, GitDiffRecord, RecordedPath } from './record.ts';
 import {
   obtainIndexTree,
@@ -57,14 +58,6 @@ export interface ReplayedSnapshot {
   readonly source: 'ref' | 'patch';
   /** Paths on disk as they are committed, because a filter such as LFS makes the work tree's bytes and filters are not run. */
   readonly filtered: readonly RecordedPath[];
-}
-
-/** A snapshot that does not fit onto another commit. Nothing was made. */
-export interface ReplayConflicts {
-  /** Discriminates the result. */
-  readonly outcome: 'conflicts';
-  /** The paths both sides changed. */
-  readonly conflicts: readonly RecordedPath[];
 }
 
 /**
@@ -123,6 +116,7 @@ interface Target {
   readonly tree: string;
   readonly baseTree: string;
   readonly indexTree: string;
+  readonly rawPaths: readonly RecordedPath[];
   /** `undefined` before the first commit. */
   readonly head: string | undefined;
   readonly source: 'ref' | 'patch';
@@ -175,58 +169,23 @@ async function findTarget(
 ): Promise<Target | ReplayConflicts> {
   const { tree, source } = await obtainTree(bench, record, options.from);
   if (options.onto === undefined) {
-    const indexTree = (await obtainIndexTree(bench, record, source)) ?? record.baseTree;
-    return { tree, source, baseTree: record.baseTree, indexTree, head: record.baseCommit ?? undefined };
+    const staged = await obtainIndexTree(bench, record, source);
+    // The new index will name these blobs, so they have to outlive the view.
+    if (staged !== undefined) await transferObjects(bench.view.objectsDir, bench.repo.objectsDir);
+    const indexTree = staged ?? record.baseTree;
+    return {
+      tree,
+      source,
+      baseTree: record.baseTree,
+      indexTree,
+      rawPaths: record.rawPaths,
+      head: record.baseCommit ?? undefined,
+    };
   }
-  return mergeOnto(bench, { base: record.baseTree, tree, source }, options.onto);
-}
-
-async function mergeOnto(
-  bench: Workbench,
-  ours: { readonly base: string; readonly tree: string; readonly source: 'ref' | 'patch' },
-  onto: string,
-): Promise<Target | ReplayConflicts> {
-  const { git, repo, view } = bench;
-  if (onto.startsWith('-'))
-    throw new TypeError(`Cannot replay onto "${onto}": expected a revision, not an option`);
-  const resolved = await git.run({
-    args: ['rev-parse', `${onto}^{commit}`, `${onto}^{tree}`],
-    cwd: repo.topLevel,
-    okExitCodes: [0, 128],
-  });
-  const [head = '', ontoTree = ''] = resolved.stdout.toString('utf8').split('\n');
-  if (resolved.exitCode !== 0) {
-    throw new CheckpointError(
-      'unknown-base',
-      `Cannot find "${onto}" in "${repo.topLevel}": ${resolved.stderr.trim()}, expected a commit`,
-    );
-  }
-  // Three commits made for the purpose: their merge base is the snapshot's base, whatever the real history says.
-  const commit = async (tree: string, parents: readonly string[]): Promise<string> => {
-    const made = await view.run({
-      args: ['commit-tree', tree, ...parents.flatMap((parent) => ['-p', parent]), '-m', 'Merge side'],
-      env: SNAPSHOT_IDENTITY,
-    });
-    return made.stdout.toString('utf8').trim();
-  };
-  const base = await commit(ours.base, []);
-  const sides = [await commit(ontoTree, [base]), await commit(ours.tree, [base])];
-  const merged = await view.run({
-    args: ['merge-tree', '--write-tree', '--name-only', '--no-messages', '-z', ...sides],
-    okExitCodes: [0, 1, 128, 129],
-  });
-  if (merged.exitCode > 1) {
-    const code = /usage:|unknown option|unknown rev/.test(merged.stderr) ? 'git-too-old' : 'git-failed';
-    throw new CheckpointError(
-      code,
-      `Cannot merge onto "${onto}": ${merged.stderr.trim().slice(0, 500)}, expected git 2.38 or newer`,
-    );
-  }
-  const [tree = '', ...conflicts] = splitNul(merged.stdout);
-  if (merged.exitCode === 1) {
-    return { outcome: 'conflicts', conflicts: conflicts.filter((path) => path !== '').map(recordPath) };
-  }
-  return { tree, baseTree: ontoTree, indexTree: ontoTree, head, source: ours.source };
+  const merged = await mergeOnto(bench, record.baseTree, tree, options.onto);
+  if ('outcome' in merged) return merged;
+  const { ontoTree, head } = merged;
+  return { tree: merged.tree, source, baseTree: ontoTree, indexTree: ontoTree, rawPaths: [], head };
 }
 
 async function attachWorktree(
@@ -262,7 +221,7 @@ async function commitEmptyTree(bench: Workbench): Promise<string> {
   const { git, repo } = bench;
   const cwd = repo.topLevel;
   await git.run({ args: ['hash-object', '-t', 'tree', '-w', '--stdin'], cwd, input: '' });
-  const tree = EMPTY_TREES[repo.objectFormat === 'sha256' ? 64 : 40] ?? '';
+  const tree = emptyTree(repo.objectFormat);
   const made = await git.run({
     args: ['commit-tree', '-m', 'Before the first commit', tree],
     cwd,

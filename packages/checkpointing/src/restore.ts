@@ -8,7 +8,7 @@ import type { CheckpointManager } from './checkpoint-manager.ts';
 import { CheckpointError, systemErrorCode } from './errors.ts';
 import type { GitDiffOptions } from './git-diff.ts';
 import { GITLINK, writeChangedPaths } from './materialise.ts';
-import type { CheckpointRecord, GitDiffRecord, LeftOutPath } from './record.ts';
+import type { CheckpointRecord, GitDiffRecord, LeftOutPath, RecordedPath } from './record.ts';
 import {
   obtainTree,
   requireBase,
@@ -72,7 +72,15 @@ export async function restoreCheckpoint(
         !untouchedPaths.has(change.path) && change.newMode !== GITLINK && change.oldMode !== GITLINK,
     );
     const captured = await listTreeChanges(bench.view, before.baseTree, before.tree, false);
-    const plan: Plan = { bench, worktree, before, tree, baseTree: target.baseTree, changes };
+    const plan: Plan = {
+      bench,
+      worktree,
+      before,
+      tree,
+      baseTree: target.baseTree,
+      rawPaths: target.rawPaths,
+      changes,
+    };
     refuseLosses(plan, new Set(captured.map((change) => change.path)));
     await apply(plan);
     return {
@@ -90,6 +98,7 @@ interface Plan {
   readonly before: GitDiffRecord;
   readonly tree: string;
   readonly baseTree: string;
+  readonly rawPaths: readonly RecordedPath[];
   readonly changes: readonly TreeChange[];
 }
 
@@ -164,6 +173,7 @@ async function apply(plan: Plan): Promise<void> {
       directory: worktree,
       tree,
       baseTree: plan.baseTree,
+      rawPaths: plan.rawPaths,
     },
     new Set(written),
   );

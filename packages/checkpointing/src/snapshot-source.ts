@@ -59,7 +59,7 @@ export async function withWorkbench<Result>(
   const repo = await openObjectStore(git, repository);
   const scratch = await mkdtemp(join(tmpdir(), 'conductor-'));
   try {
-    const view = await createView(git, repo, {
+    const view = createView(git, repo, {
       directory: join(scratch, 'git'),
       head: undefined,
       conversions: 'checkout',

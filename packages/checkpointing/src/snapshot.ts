@@ -2,7 +2,7 @@
  * Capturing a work tree: status, read, import, ref. Nothing of the user's is written but objects and one ref.
  * Invariant: objects reach the repository only after the whole snapshot was built and allowed.
  */
-import { leaveOut, recordPath, splitNul, textToBytePath, type BytePath } from './byte-path.ts';
+import { recordPath, type BytePath } from './byte-path.ts';
 import {
   fingerprintOf,
   importChanges,
@@ -14,35 +14,30 @@ import {
   type ReadOutcome,
 } from './changes.ts';
 import { CheckpointError } from './errors.ts';
-import { EMPTY_TREES, startTreeImport, type ImportedTree, type TreeImport } from './fast-import.ts';
+import { startTreeImport, type ImportedTree, type TreeImport } from './fast-import.ts';
 import type { Git } from './git-process.ts';
-import type { Repository } from './git-repository.ts';
-import { parseStatus, STATUS_ARGS, untracked, type StatusEntry } from './git-status.ts';
+import type { Repository, SnapshotBase } from './git-repository.ts';
+import type { StatusEntry } from './git-status.ts';
 import type { GitView } from './git-view.ts';
 import type { Redactor } from './options.ts';
 import type { LeftOutPath, RecordedPath } from './record.ts';
+import { lookAround, type SurroundingsMemory } from './surroundings.ts';
 import { createWorktreeReader } from './worktree-reader.ts';
 
-/** @internal What a snapshot is taken against. */
-export interface SnapshotBase {
-  readonly ref: string;
-  readonly commit: string | undefined;
-  readonly tree: string;
-  readonly branch: string | undefined;
-}
-
 /** @internal What one capture leaves for the next of the same work tree. */
-export interface CaptureMemory {
+export interface CaptureMemory extends SurroundingsMemory {
   readonly baseTree: string;
   readonly tree: string;
   readonly commit: string;
   readonly known: ReadonlyMap<BytePath, KnownFile>;
   /** The whole list of changes in short; equal lists give equal trees. */
   readonly fingerprint: string | undefined;
+  readonly rawPaths: readonly RecordedPath[];
 }
 
 /** @internal */
 export interface SnapshotRequest {
+  readonly git: Git;
   readonly repo: Repository;
   readonly view: GitView;
   readonly base: SnapshotBase;
@@ -63,52 +58,31 @@ export interface Snapshot {
   readonly commit: string;
   readonly leftOut: readonly LeftOutPath[];
   readonly secretPaths: readonly RecordedPath[];
+  readonly rawPaths: readonly RecordedPath[];
   readonly status: Buffer;
+  /** True when nothing was built: the commit is an earlier capture's, and may be gone. */
+  readonly isRemembered: boolean;
   readonly memory: CaptureMemory;
-}
-
-/** @internal Finds the base commit, its tree and the branch in one go. */
-export async function resolveBase(git: Git, worktree: string, ref: string): Promise<SnapshotBase> {
-  if (ref.startsWith('-'))
-    throw new TypeError(`Cannot use base "${ref}": expected a revision, not an option`);
-  const found = await git.run({
-    args: ['rev-parse', `${ref}^{commit}`, `${ref}^{tree}`, '--symbolic-full-name', 'HEAD'],
-    cwd: worktree,
-    okExitCodes: [0, 128],
-  });
-  const [commit, tree, head] = found.stdout.toString('utf8').split('\n');
-  if (found.exitCode === 0 && commit !== undefined && tree !== undefined) {
-    return { ref, commit, tree, branch: branchName(head) };
-  }
-  const unborn = await git.run({
-    args: ['symbolic-ref', '-q', 'HEAD'],
-    cwd: worktree,
-    okExitCodes: [0, 1, 128],
-  });
-  if (ref !== 'HEAD' || unborn.exitCode !== 0) {
-    throw new CheckpointError(
-      'unknown-base',
-      `Cannot find base "${ref}" in "${worktree}": ${found.stderr.trim()}, expected a commit`,
-    );
-  }
-  const objectFormat = await git.run({ args: ['rev-parse', '--show-object-format'], cwd: worktree });
-  return {
-    ref,
-    commit: undefined,
-    tree: EMPTY_TREES[objectFormat.stdout.toString('utf8').trim() === 'sha256' ? 64 : 40] ?? '',
-    branch: branchName(unborn.stdout.toString('utf8').trim()),
-  };
 }
 
 /** @internal */
 export async function takeSnapshot(request: SnapshotRequest): Promise<Snapshot> {
-  const { repo, view, memory } = request;
-  const [statusRun, ignored] = await Promise.all([
-    view.run({ args: STATUS_ARGS, env: { GIT_INDEX_FILE: repo.indexFile } }),
-    listIgnored(request),
-  ]);
-  const status = parseStatus(statusRun.stdout);
-  const entries = [...status.entries, ...ignored];
+  const { memory } = request;
+  const session = createImportSession(request);
+  // Without anything remembered there will be something to import, as a rule: git may as well start meanwhile.
+  if (memory === undefined) void session.open();
+  try {
+    return await snapshotWith(request, session);
+  } catch (error) {
+    await session.abort();
+    throw error;
+  }
+}
+
+async function snapshotWith(request: SnapshotRequest, session: ImportSession): Promise<Snapshot> {
+  const { repo, memory } = request;
+  const seen = await lookAround({ ...request, head: request.base.commit });
+  const { entries, unseen } = seen;
   const context: ChangeContext = {
     reader: createWorktreeReader(repo.topLevel, repo.objectFormat),
     limits: request.limits,
@@ -118,11 +92,6 @@ export async function takeSnapshot(request: SnapshotRequest): Promise<Snapshot> 
     nowMs: request.nowMs,
   };
   const changes = lookAtChanges(entries, context);
-  const unseen: LeftOutPath[] = [
-    ...status.nestedRepositories.map((path) => leaveOut(path, 'nested-repository')),
-    ...unreadableDirectories(statusRun.stderr),
-  ];
-
   const isKnown =
     memory?.baseTree === request.base.tree &&
     request.indexCommit === undefined &&
@@ -137,82 +106,70 @@ export async function takeSnapshot(request: SnapshotRequest): Promise<Snapshot> 
       commit: memory.commit,
       leftOut: [...unseen, ...changes.leftOut],
       secretPaths,
-      status: statusRun.stdout,
-      memory,
+      rawPaths: memory.rawPaths,
+      status: seen.status,
+      isRemembered: true,
+      memory: { ...memory, ...seen.kept },
     };
   }
 
-  const { outcome, imported } = await importOnce(request, entries, changes, context);
+  const { outcome, imported } = await runImport(request, session, entries, changes, context);
   if (request.refuseSecrets && outcome.secretPaths.length > 0) throw secretFound(repo, outcome.secretPaths);
   return {
     ...imported,
     leftOut: [...unseen, ...outcome.leftOut],
     secretPaths: outcome.secretPaths,
-    status: statusRun.stdout,
+    rawPaths: outcome.rawPaths,
+    status: seen.status,
+    isRemembered: false,
     memory: {
+      ...seen.kept,
       baseTree: request.base.tree,
       tree: imported.tree,
       commit: imported.commit,
       known: outcome.known,
+      rawPaths: outcome.rawPaths,
       fingerprint: outcome.isComplete ? fingerprintOf(changes.removed, outcome.known) : undefined,
     },
   };
 }
 
-async function importOnce(
+/** One import that is started at most once, whoever asks first. */
+interface ImportSession {
+  open(): Promise<TreeImport>;
+  abort(): Promise<void>;
+}
+
+function createImportSession(request: SnapshotRequest): ImportSession {
+  const { base, indexCommit } = request;
+  let started: Promise<TreeImport> | undefined;
+  return {
+    open: () =>
+      (started ??= startTreeImport(request.view, {
+        base: base.commit,
+        otherParents: indexCommit === undefined ? [] : [indexCommit],
+        message: request.message,
+        atMs: request.nowMs,
+      })),
+    abort: async () => (await started)?.abort(),
+  };
+}
+
+async function runImport(
   request: SnapshotRequest,
+  session: ImportSession,
   entries: readonly StatusEntry[],
   changes: Changes,
   context: ChangeContext,
 ): Promise<{ readonly outcome: ReadOutcome; readonly imported: ImportedTree }> {
   const { base, indexCommit } = request;
-  let started: Promise<TreeImport> | undefined;
-  const openImport = (): Promise<TreeImport> =>
-    (started ??= startTreeImport(request.view, {
-      base: base.commit,
-      otherParents: indexCommit === undefined ? [] : [indexCommit],
-      message: request.message,
-      atMs: request.nowMs,
-    }));
-  try {
-    const outcome = await importChanges(entries, changes, context, openImport);
-    // Without any change the base itself is the snapshot, unless there is none or the index has to be kept.
-    if (!outcome.hasChanges && base.commit !== undefined && indexCommit === undefined) {
-      return { outcome, imported: { commit: base.commit, tree: base.tree } };
-    }
-    return { outcome, imported: await (await openImport()).finish() };
-  } catch (error) {
-    await (await started)?.abort();
-    throw error;
+  const outcome = await importChanges(entries, changes, context, () => session.open());
+  // Without any change the base itself is the snapshot, unless there is none or the index has to be kept.
+  if (!outcome.hasChanges && base.commit !== undefined && indexCommit === undefined) {
+    await session.abort();
+    return { outcome, imported: { commit: base.commit, tree: base.tree } };
   }
-}
-
-async function listIgnored(request: SnapshotRequest): Promise<StatusEntry[]> {
-  if (request.includeIgnored.length === 0) return [];
-  const { stdout } = await request.view.run({
-    args: [
-      'ls-files',
-      '-z',
-      '--others',
-      '--ignored',
-      '--exclude-standard',
-      '--',
-      ...request.includeIgnored.map((glob) => `:(top,glob)${glob}`),
-    ],
-    env: { GIT_INDEX_FILE: request.repo.indexFile },
-  });
-  return splitNul(stdout)
-    .filter((path) => !path.endsWith('/'))
-    .map(untracked);
-}
-
-/** Git warns about directories it may not read and goes on; what is in them is left out, and said. */
-function unreadableDirectories(stderr: string): LeftOutPath[] {
-  const found: LeftOutPath[] = [];
-  for (const match of stderr.matchAll(/^warning: could not open directory '(.*)\/': /gm)) {
-    if (match[1] !== undefined) found.push(leaveOut(textToBytePath(match[1]), 'unreadable'));
-  }
-  return found;
+  return { outcome, imported: await (await session.open()).finish() };
 }
 
 function secretFound(repo: Repository, paths: readonly RecordedPath[]): CheckpointError {
@@ -220,10 +177,4 @@ function secretFound(repo: Repository, paths: readonly RecordedPath[]): Checkpoi
     'secret-found',
     `Cannot capture work tree "${repo.topLevel}": known secrets are in ${paths.length} files, the first "${paths[0]?.path}", expected none`,
   );
-}
-
-function branchName(symbolicName: string | undefined): string | undefined {
-  return symbolicName?.startsWith('refs/heads/') === true
-    ? symbolicName.slice('refs/heads/'.length)
-    : undefined;
 }

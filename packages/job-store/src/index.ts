@@ -1,3 +1,4 @@
+export { createHolderId, startElection, type Election, type ElectionOptions } from './election.ts';
 export { JobStoreError, type JobStoreErrorCode } from './errors.ts';
 export type {
   Asynchronous,
@@ -5,6 +6,7 @@ export type {
   JobReads,
   JobStore,
   JobWrites,
+  StoreUpkeep,
   WaitForDueOptions,
 } from './job-store.ts';
 export type { Attempt, AttemptOutcome, Job, JobRef, JobStatus, JsonValue, Lease } from './jobs.ts';

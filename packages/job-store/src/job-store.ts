@@ -165,7 +165,13 @@ export interface StoreUpkeep {
 
 /** A store of jobs. Open until `close`; safe to use from any number of processes at once. */
 export interface JobStore
-  extends Asynchronous<JobWrites>, Asynchronous<JobReads>, DueSignals, LeadershipStore, AsyncDisposable {
+  extends
+    Asynchronous<JobWrites>,
+    Asynchronous<JobReads>,
+    DueSignals,
+    StoreUpkeep,
+    LeadershipStore,
+    AsyncDisposable {
   /** Waits for the calls under way, then lets go of everything. Later calls reject with code `closed`. Idempotent. */
   close(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 /** Opens a job store on SQLite: puts the connection, the verbs and the ways to run them together. */
 import { createRealClock } from '@conductor-run/clock';
+import type { Database } from 'better-sqlite3';
 import { openBell } from './bell.ts';
 import { openConnection, type ConnectionOptions } from './connection.ts';
 import { createDueSignals, type DueSignalSource } from './due-signals.ts';
@@ -14,6 +15,7 @@ import { JOBS_0001 } from './migrations/0001-jobs.ts';
 import { LEADERSHIP_0001 } from './migrations/0001-leadership.ts';
 import { requireInteger, requireText } from './options.ts';
 import { systemRandom } from './random.ts';
+import { retryBusy } from './retry-busy.ts';
 import { DEFAULT_RETRY_POLICY, requireRetryPolicy } from './retry-policy.ts';
 import { parseInteger } from './rows.ts';
 import { raiseFence } from './slots.ts';
@@ -21,6 +23,7 @@ import type { OpenJobStoreOptions, SqliteJobStore } from './sqlite-job-store.ts'
 import { createSqliteLeadership, type SqliteLeadership } from './sqlite-leadership.ts';
 import { createStoreTransaction } from './store-transaction.ts';
 import { createTransactions, type Transactions } from './transactions.ts';
+import { createUpkeep } from './upkeep.ts';
 import { runCall, type AnyVerb, type Call } from './verbs.ts';
 
 /**
@@ -35,11 +38,7 @@ export async function openJobStore(options: OpenJobStoreOptions): Promise<Sqlite
   const settings = requireOptions(options);
   const { path, clock, random, busyTimeoutMs, logger } = settings;
   const connection = { path, clock, random, busyTimeoutMs };
-  const db = await openConnection({
-    ...connection,
-    synchronous: settings.durability === 'power' ? 'full' : 'normal',
-    migrations: [{ name: 'jobs', sql: JOBS_0001 }],
-  });
+  const db = await openMainFile(connection, settings.durability);
   const engine = createEngine(db, settings);
   const transactions = createTransactions({ ...connection, db });
   const signals = createDueSignals({
@@ -50,7 +49,23 @@ export async function openJobStore(options: OpenJobStoreOptions): Promise<Sqlite
   });
   const onCommitted = (verbs: ReadonlySet<AnyVerb>): void => wakeFor(verbs, signals, engine);
   const group = createGroupCommit({ ...connection, db, onCommitted });
-  const leadership = openLeadership(connection, engine, transactions);
+  const leadership = createLeadership(connection, engine, transactions);
+  const upkeep = createUpkeep({
+    path,
+    db,
+    clock,
+    transactions,
+    slots: engine.slotStatements,
+    openFiles: async () => ({
+      main: await openMainFile(connection, settings.durability),
+      leadership: await openLeadershipFile(connection),
+    }),
+    beginWrite: async (files) => {
+      for (const file of [files.main, files.leadership])
+        await retryBusy(clock, busyTimeoutMs, random, () => file.exec('begin immediate'));
+    },
+    onImported: () => signals.wake(),
+  });
   let closing: Promise<void> | undefined;
 
   const requireOpen = (): void => {
@@ -78,6 +93,7 @@ export async function openJobStore(options: OpenJobStoreOptions): Promise<Sqlite
     ),
     ...createAsyncReads(reads),
     ...leadership.calls,
+    ...upkeep,
     onDue: (listener) => signals.onDue(listener),
     waitForDue: (waitOptions) => signals.waitForDue(waitOptions),
     sync: { ...createImmediateWrites(engine.calls, runNow), ...reads },
@@ -114,25 +130,37 @@ function requireOptions(options: OpenJobStoreOptions): Settings {
   return settings;
 }
 
-function openLeadership(
+function createLeadership(
   connection: Connection,
   engine: Engine,
   mainTransactions: Transactions,
 ): SqliteLeadership {
   const { slotStatements } = engine;
-  const path = `${connection.path}-leadership`;
   return createSqliteLeadership({
     clock: connection.clock,
     async open() {
-      // Always full: a term that a power cut takes back could be given out twice.
-      const migrations = [{ name: 'leadership', sql: LEADERSHIP_0001 }];
-      const db = await openConnection({ ...connection, path, synchronous: 'full', migrations });
-      return { db, transactions: createTransactions({ ...connection, path, db }) };
+      const db = await openLeadershipFile(connection);
+      return { db, transactions: createTransactions({ ...connection, db }) };
     },
     fencedTerm: (name) => toInteger(slotStatements.fence.get({ leadership: name })) ?? 0,
     raiseFence: async (name, term) => {
       await mainTransactions.whenFree(() => raiseFence(slotStatements, name, term));
     },
+  });
+}
+
+function openMainFile(connection: Connection, durability: Settings['durability']): Promise<Database> {
+  const synchronous = durability === 'power' ? 'full' : 'normal';
+  return openConnection({ ...connection, synchronous, migrations: [{ name: 'jobs', sql: JOBS_0001 }] });
+}
+
+function openLeadershipFile(connection: Connection): Promise<Database> {
+  return openConnection({
+    ...connection,
+    path: `${connection.path}-leadership`,
+    // Whatever the durability of jobs: a term that a power cut takes back could be given out twice.
+    synchronous: 'full',
+    migrations: [{ name: 'leadership', sql: LEADERSHIP_0001 }],
   });
 }
 

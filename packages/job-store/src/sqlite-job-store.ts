@@ -96,4 +96,5 @@ export interface SqliteJobStore extends JobStore {
    *
    * @throws JobStoreError with code `io` or `disk-full`
    */
+  backup(path: string): Promise<void>;
 }

@@ -8,7 +8,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-import { createRedactor, createRun, DEFAULT_TOKEN_SHAPES, openRun, resolveRunPaths } from '../src/index.ts';
+import { createRedactor, createRun, openRun, resolveRunPaths } from '../src/index.ts';
 import { naivePattern } from './naive-redaction.ts';
 import { SECRETS } from './output.ts';
 
@@ -38,7 +38,7 @@ if (mode === 'child > file') {
   await once(child, 'exit');
   childMs = performance.now() - startMs;
 } else if (mode === 'naive regex') {
-  const pattern = naivePattern(SECRETS, DEFAULT_TOKEN_SHAPES);
+  const pattern = naivePattern(SECRETS);
   const fd = openSync(logPath, 'a');
   const child = startChild('pipe');
   child.stdout?.on('data', (chunk: Buffer) => {

@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { openAppendFile, type AppendFile } from './append-file.ts';
 import type { Journal } from './journal.ts';
 import { LoggingError } from './errors.ts';
-import type { Redactor } from './redactor.ts';
+import type { RedactionScratch, Redactor } from './redactor.ts';
 import type { RunFiles } from './run-files.ts';
 import { logPathOf, spoolPathOf, type RunPaths } from './run-paths.ts';
 import type { OutputChannelName } from './run-records.ts';
@@ -27,6 +27,8 @@ export interface ChannelFile {
   readonly channel: OutputChannelName;
   /** Bytes of the log that the timeline knows. */
   indexedBytes(): number;
+  /** Whether a child's output goes through a private spool. */
+  hasSpool(): boolean;
   /** Bytes of the spool not yet in the log; 0 without a spool. */
   spoolLagBytes(): number;
   /** Opens the file a child shall write to: the log itself, or the spool. */
@@ -63,7 +65,10 @@ export function openChannelFile(options: ChannelFileOptions): ChannelFile {
         `Cannot go on with output "${channel}" of run "${paths.runId}": its spool may hold secrets, expected a redactor`,
       );
     }
-    return { fd: files.open(spoolPath, 'append'), redactor, consumed: last?.spool ?? 0, seen: 0, trimmed: 0 };
+    const fd = files.open(spoolPath, 'append');
+    const block = Buffer.allocUnsafe(STEP_BYTES);
+    const scratch = { buffer: Buffer.alloc(0) };
+    return { fd, redactor, block, scratch, consumed: last?.spool ?? 0, seen: 0, trimmed: 0 };
   };
   try {
     if (existsSync(spoolPath)) {
@@ -85,10 +90,10 @@ export function openChannelFile(options: ChannelFileOptions): ChannelFile {
   const stepSpool = (from: Spool, isFinal: boolean): boolean => {
     const size = files.size(from.fd);
     if (size === from.seen && !isFinal) return false;
-    const block = Buffer.allocUnsafe(Math.min(STEP_BYTES, size - from.consumed));
+    const block = from.block.subarray(0, Math.min(STEP_BYTES, size - from.consumed));
     const bytes = block.subarray(0, files.read(from.fd, block, from.consumed));
     const reachesEnd = from.consumed + bytes.byteLength >= size;
-    const { output, consumed } = from.redactor.step(bytes, isFinal && reachesEnd);
+    const { output, consumed } = from.redactor.step(bytes, isFinal && reachesEnd, from.scratch);
     appendRedacted(log, journal, channel, indexed, output, from.consumed + consumed);
     indexed += output.byteLength;
     from.consumed += consumed;
@@ -99,9 +104,11 @@ export function openChannelFile(options: ChannelFileOptions): ChannelFile {
   return {
     channel,
     indexedBytes: () => indexed,
+    hasSpool: () => spool !== undefined,
     spoolLagBytes: () => (spool === undefined ? 0 : files.size(spool.fd) - spool.consumed),
     openForChild() {
       if (redactor === undefined) return files.open(logPathOf(paths, channel), 'append');
+      if (spool === undefined && log.refreshSize() > 0) throw alreadyWritten(paths, channel);
       spool ??= openSpool();
       return files.open(spoolPath, 'append');
     },
@@ -149,12 +156,24 @@ export function openChannelFile(options: ChannelFileOptions): ChannelFile {
 interface Spool {
   readonly fd: number;
   readonly redactor: Redactor;
+  /** What each step reads into; written out before the next one. */
+  readonly block: Buffer;
+  /** Where each step's output is put. */
+  readonly scratch: RedactionScratch;
   /** Bytes whose redaction is in the log and in the timeline. */
   consumed: number;
   /** The size at which nothing more could be consumed. */
   seen: number;
   /** Bytes given back to the disk. */
   trimmed: number;
+}
+
+/** Whoever wrote the log may still write it, which would mix with what comes out of the spool. */
+function alreadyWritten(paths: RunPaths, channel: OutputChannelName): LoggingError {
+  return new LoggingError(
+    'output-claimed',
+    `Cannot redact output "${channel}" of run "${paths.runId}": its log was written without a spool, expected it empty`,
+  );
 }
 
 /** Both or neither: a log without its record is cut again. */
@@ -178,6 +197,6 @@ function appendRedacted(
   }
 }
 
-/** One step's read: small enough for the event loop, large enough for the disk. */
-const STEP_BYTES = 1024 * 1024;
+/** One step's read: a millisecond of the event loop, and more than a redactor ever holds back (about 208 KiB). */
+const STEP_BYTES = 256 * 1024;
 const TRIM_BYTES = 32 * 1024 * 1024;

@@ -122,7 +122,7 @@ type Entry =
   | { readonly kind: 'record'; readonly seq: number; readonly atMs: number; readonly record: TimelineRecord };
 
 interface Journals extends AsyncDisposable {
-  readonly logs: Readonly<Record<OutputChannelName, FileHandle>>;
+  readonly logs: Readonly<Record<OutputChannelName, LogReader>>;
   /** New entries in sequence order. Those whose predecessors may not be visible yet wait for a later call. */
   read(isLast: boolean): Promise<readonly Entry[]>;
   /** Whether the last call left something unread for the size of it alone. */
@@ -139,8 +139,8 @@ async function openJournals(paths: RunPaths): Promise<Journals> {
   const events = createEntryReader(await openFile(paths.eventsPath), toEntry);
   const timeline = createEntryReader(await openFile(paths.timelinePath), toRecord);
   const logs = {
-    stdout: await openFile(logPathOf(paths, 'stdout')),
-    stderr: await openFile(logPathOf(paths, 'stderr')),
+    stdout: createLogReader(await openFile(logPathOf(paths, 'stdout'))),
+    stderr: createLogReader(await openFile(logPathOf(paths, 'stderr'))),
   };
   let waiting: readonly Entry[] = [];
 
@@ -220,7 +220,7 @@ function createEntryReader(handle: FileHandle, parse: (line: string) => Entry | 
 }
 
 async function* chunksOf(
-  log: FileHandle,
+  log: LogReader,
   record: TimelineRecord,
   dropped: DroppedRange | undefined,
 ): AsyncGenerator<OutputChunk, void, undefined> {
@@ -232,14 +232,38 @@ async function* chunksOf(
       continue;
     }
     const stop = dropped !== undefined && offset < dropped.offset ? Math.min(end, dropped.offset) : end;
-    const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, stop - offset));
-    const { bytesRead } = await log.read(buffer, 0, buffer.byteLength, offset);
+    const bytes = await log.read(offset, stop - offset);
     // Only a power cut leaves the timeline ahead of its log.
-    if (bytesRead === 0) return;
+    if (bytes.byteLength === 0) return;
     const { seq, atMs, channel } = record;
-    yield { kind: 'chunk', seq, atMs, channel, offset, bytes: buffer.subarray(0, bytesRead) };
-    offset += bytesRead;
+    yield { kind: 'chunk', seq, atMs, channel, offset, bytes };
+    offset += bytes.byteLength;
   }
+}
+
+interface LogReader {
+  /** Up to `length` bytes from `offset`, at most a chunk; none at the end. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
+
+/** Reads a log in blocks, so that a million one-line records do not take a million reads. Written bytes never change. */
+function createLogReader(handle: FileHandle): LogReader {
+  let blockOffset = 0;
+  let block: Buffer = Buffer.alloc(0);
+  return {
+    async read(offset, length) {
+      let from = offset - blockOffset;
+      if (from < 0 || from >= block.byteLength) {
+        const size = Math.min(CHUNK_BYTES, Math.max(length, READ_AHEAD_BYTES));
+        const buffer = Buffer.allocUnsafe(size);
+        const { bytesRead } = await handle.read(buffer, 0, size, offset);
+        block = buffer.subarray(0, bytesRead);
+        blockOffset = offset;
+        from = 0;
+      }
+      return block.subarray(from, from + Math.min(length, CHUNK_BYTES));
+    },
+  };
 }
 
 interface Alarm extends Disposable {
@@ -297,5 +321,6 @@ function aborted(signal: AbortSignal | undefined): boolean {
 const NEWLINE = 10;
 const LINE_BLOCK_BYTES = 256 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
+const READ_AHEAD_BYTES = 64 * 1024;
 /** With the writer's 50 ms sampling, output is at most 100 ms old when it arrives by poll alone. */
 const POLL_INTERVAL_MS = 50;

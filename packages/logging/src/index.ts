@@ -22,6 +22,7 @@ export {
 } from './prune-runs.ts';
 export {
   createRedactor,
+  type RedactionScratch,
   type RedactionStep,
   type RedactionStream,
   type Redactor,

@@ -12,8 +12,10 @@ import { rangeToDrop } from './stream-limit.ts';
 
 /** @internal */
 export interface OutputLimits {
-  /** Compares one channel's log with its limit and acts. Never rejects. */
+  /** Compares one channel's log with its limit and acts; at most one at a time. Never rejects. */
   enforce(channel: ChannelFile): Promise<void>;
+  /** As `enforce`, after one that is at work: for the last time. Never rejects. */
+  settle(channel: ChannelFile): Promise<void>;
   /** Gives spool space back. Never rejects. */
   trim(channel: ChannelFile): Promise<void>;
   /** Asks for the child to be paused or continued when that changed. */
@@ -39,7 +41,7 @@ export interface OutputLimitsOptions {
 /** @internal */
 export function createOutputLimits(options: OutputLimitsOptions): OutputLimits {
   const { files, paths, maxBytesPerStream, onLimit, maxSpoolBytes } = options;
-  const busy = new Set<OutputChannelName>();
+  const busy = new Map<OutputChannelName, Promise<void>>();
   const given = new Set<OutputChannelName>();
   let canTrim = true;
   let pressure: 'pause' | 'resume' | undefined;
@@ -68,25 +70,34 @@ export function createOutputLimits(options: OutputLimitsOptions): OutputLimits {
     options.onDropped(channel, range);
   };
 
+  const enforce = async (file: ChannelFile): Promise<void> => {
+    const { channel } = file;
+    const bytes = file.indexedBytes();
+    if (bytes <= maxBytesPerStream || busy.has(channel) || given.has(channel)) return;
+    if (onLimit === 'fail') {
+      giveUp(channel, bytes);
+      return;
+    }
+    const work = truncate(channel, bytes);
+    busy.set(channel, work);
+    await work;
+    busy.delete(channel);
+  };
+
   return {
-    async enforce(file) {
-      const { channel } = file;
-      const bytes = file.indexedBytes();
-      if (bytes <= maxBytesPerStream || busy.has(channel) || given.has(channel)) return;
-      if (onLimit === 'fail') {
-        giveUp(channel, bytes);
-        return;
-      }
-      busy.add(channel);
-      await truncate(channel, bytes);
-      busy.delete(channel);
+    enforce,
+    async settle(file) {
+      await busy.get(file.channel);
+      await enforce(file);
     },
     async trim(file) {
       if (!canTrim) return;
       try {
         await file.trimSpool();
       } catch (error) {
-        if (canTrim) options.onFailure(unenforceable(`spool of ${file.channel}`, error));
+        // The spool of a run that ended meanwhile is gone as a whole.
+        if (!file.hasSpool()) return;
+        options.onFailure(unenforceable(`spool of ${file.channel}`, error));
         canTrim = false;
       }
     },

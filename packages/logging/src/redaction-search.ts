@@ -61,12 +61,14 @@ export function shapeBody(shape: TokenShape): ShapeBody {
 export function createSearch(needles: readonly Needle[]): Search {
   const width = Math.min(MAX_WIDTH, ...needles.map((needle) => needle.anchor.byteLength));
   const skips = new Uint8Array(65_536).fill(width - 1);
+  const heads = new Uint8Array(65_536);
   const needlesByBlock = new Map<number, Needle[]>();
   for (const needle of needles) {
     for (let at = 0; at <= width - 2; at++) {
       const block = needle.anchor.readUInt16BE(at);
       skips[block] = Math.min(skips[block] ?? 0, width - 2 - at);
     }
+    heads[needle.anchor.readUInt16BE(0)] = 1;
     const lastBlock = needle.anchor.readUInt16BE(width - 2);
     needlesByBlock.set(lastBlock, [...(needlesByBlock.get(lastBlock) ?? []), needle]);
   }
@@ -78,8 +80,14 @@ export function createSearch(needles: readonly Needle[]): Search {
     while (last < length) {
       // Indexes are in range by the loop's condition; a check per byte would halve the speed.
       const skip = skips[((bytes[last - 1] as number) << 8) | (bytes[last] as number)] as number;
-      if (skip === 0) return last - width + 1;
-      last += skip;
+      if (skip !== 0) {
+        last += skip;
+        continue;
+      }
+      // The window ends like an anchor; most of those that are none do not begin like one.
+      const first = last - width + 1;
+      if (heads[((bytes[first] as number) << 8) | (bytes[first + 1] as number)] === 1) return first;
+      last += 1;
     }
     // What is left is shorter than an anchor: any of it may be the start of one.
     return Math.min(length, Math.max(from, length - width + 1));

@@ -49,8 +49,16 @@ export interface Redactor {
    *
    * @param bytes - must not change before the output has been used: the output may share its memory
    * @param isFinal - whether the stream ends here, so that nothing is held back
+   * @param scratch - where the output may be put, to be used before the next step with the same one; a gigabyte of
+   * output would leave as much behind for the garbage collector otherwise
    */
-  step(bytes: Uint8Array, isFinal: boolean): RedactionStep;
+  step(bytes: Uint8Array, isFinal: boolean, scratch?: RedactionScratch): RedactionStep;
+}
+
+/** Memory for the output of steps; grows to what one step needs. */
+export interface RedactionScratch {
+  /** Of any size, also empty. */
+  buffer: Buffer;
 }
 
 /** What one step over a stream gave. */
@@ -75,13 +83,14 @@ export interface RedactionStream {
  * Prepares a redactor.
  *
  * @param options - secrets and shapes
- * @throws {@link LoggingError} with code `secret-unusable` for a secret shorter than 6 bytes or longer than 64 KiB, or a
+ * @throws {@link LoggingError} with code `secret-unusable` for a secret shorter than 6 bytes or longer than 16 KiB, or a
  * name that is not plain; RangeError for a shape whose prefix is shorter than 3 bytes
  */
 export function createRedactor(options: RedactorOptions = {}): Redactor {
   const needles = createNeedles(options);
   const search = createSearch(needles);
-  const step = (bytes: Uint8Array, isFinal: boolean): RedactionStep => redactStep(search, bytes, isFinal);
+  const step: Redactor['step'] = (bytes, isFinal, scratch) =>
+    redactStep(search.scan(bytes, isFinal), bytes, scratch);
   const redact = (text: string): string => {
     const bytes = Buffer.from(text, 'utf8');
     const { output } = step(bytes, true);
@@ -117,8 +126,7 @@ function createNeedles({ secrets = {}, patterns = DEFAULT_TOKEN_SHAPES }: Redact
   return needles;
 }
 
-function redactStep(search: Search, bytes: Uint8Array, isFinal: boolean): RedactionStep {
-  const scan = search.scan(bytes, isFinal);
+function redactStep(scan: Scan, bytes: Uint8Array, scratch: RedactionScratch | undefined): RedactionStep {
   const parts: Uint8Array[] = [];
   let copiedTo = 0;
   let at = scan.nextCandidate(0);
@@ -137,7 +145,19 @@ function redactStep(search: Search, bytes: Uint8Array, isFinal: boolean): Redact
     return { output: at === bytes.length ? bytes : bytes.subarray(0, at), consumed: at };
   }
   parts.push(bytes.subarray(copiedTo, at));
-  return { output: Buffer.concat(parts), consumed: at };
+  return { output: join(parts, scratch), consumed: at };
+}
+
+function join(parts: readonly Uint8Array[], scratch: RedactionScratch | undefined): Uint8Array {
+  if (scratch === undefined) return Buffer.concat(parts);
+  const byteLength = parts.reduce((sum, part) => sum + part.byteLength, 0);
+  if (scratch.buffer.byteLength < byteLength) scratch.buffer = Buffer.allocUnsafe(byteLength);
+  let at = 0;
+  for (const part of parts) {
+    scratch.buffer.set(part, at);
+    at += part.byteLength;
+  }
+  return scratch.buffer.subarray(0, byteLength);
 }
 
 /** A match together with every match that overlaps its end, so that no part of the second one is left standing. */
@@ -191,4 +211,4 @@ function redactDeeply<T>(value: T, redact: (text: string) => string): T {
 }
 
 const MIN_PREFIX_BYTES = 3;
-const MAX_OVERLAP_BYTES = 64 * 1024;
+const MAX_OVERLAP_BYTES = 16 * 1024;

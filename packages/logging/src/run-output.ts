@@ -111,7 +111,7 @@ function createChannel(file: ChannelFile, parts: OutputParts): OutputChannel {
 
 async function finishChannel(file: ChannelFile, limits: OutputLimits): Promise<void> {
   await file.finish(nextTurn);
-  await limits.enforce(file);
+  await limits.settle(file);
 }
 
 interface Claims {
@@ -121,8 +121,12 @@ interface Claims {
   end(): void;
 }
 
-function createClaims({ paths, requireOpen }: RunOutputOptions): Claims {
+function createClaims({ paths, channels, requireOpen }: RunOutputOptions): Claims {
   const uses = new Map<OutputChannelName, 'child' | 'writable'>();
+  for (const file of [channels.stdout, channels.stderr]) {
+    // A child of the process before us may still write to it.
+    if (file.hasSpool()) uses.set(file.channel, 'child');
+  }
   let isEnded = false;
   return {
     claim(channel, use) {

@@ -194,6 +194,38 @@ describe('reopen while the child lives on', () => {
   });
 });
 
+describe('mixing redacted and plain output', () => {
+  test('given a spool of the process before, a Writable is refused on its channel', async () => {
+    const redactor = createRedactor(SECRETS);
+    const { writer, paths } = await setupLive({ redactor });
+    writer.output('stdout').openForChild().close();
+    await writer.close();
+
+    await using again = await reopenRun(paths, { redactor });
+
+    expect(() => again.output('stdout').writable()).toThrow(
+      expect.objectContaining({ code: 'output-claimed' }),
+    );
+    again.output('stderr').writable();
+  });
+
+  test('given a log that a child wrote directly, a spool beside it is refused, and the log stays as it is', async () => {
+    const { writer, paths } = await setupLive();
+    using stdout = writer.output('stdout').openForChild();
+    await exitOf(startScript(`process.stdout.write('plain')`, stdout.fd));
+    await writer.close();
+
+    await using again = await reopenRun(paths, { redactor: createRedactor(SECRETS) });
+
+    expect(() => again.output('stdout').openForChild()).toThrow(
+      expect.objectContaining({ code: 'output-claimed' }),
+    );
+    again.output('stdout').followChild();
+    await again.finishOutput();
+    expect(textOf(paths.stdoutPath)).toBe('plain');
+  });
+});
+
 describe('finishOutput', () => {
   test('given a process that keeps writing after the step, the run still ends', async () => {
     const { writer, paths } = await setupLive({ redactor: createRedactor(SECRETS) });

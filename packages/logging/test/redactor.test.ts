@@ -153,7 +153,7 @@ describe('token shapes', () => {
     ['pypi-token', `pypi-AgEIcHlwaS5vcmc${alnum(60)}`],
     ['google-key', `AIza${alnum(35)}`],
     ['stripe-key', `sk_live_${alnum(24)}`],
-    ['jwt', `eyJ${alnum(20)}.eyJ${alnum(40)}.${alnum(43)}`],
+    ['jwt', `eyJhbG${alnum(20)}.eyJ${alnum(40)}.${alnum(43)}`],
     ['authorization', `Bearer ${alnum(40)}=`],
     ['authorization', 'Authorization: Basic dXNlcjpwYXNz'],
     ['private-key', `-----BEGIN RSA PRIVATE KEY-----\n${alnum(64)}\n${alnum(64)}\n`],
@@ -180,7 +180,7 @@ describe('token shapes', () => {
 
   test('given a run of the same start over and over, the search stays linear', () => {
     const redactor = createRedactor();
-    const input = Buffer.from('eyJ'.repeat(700_000));
+    const input = Buffer.from('eyJh'.repeat(500_000));
 
     const { output } = redactor.step(input, true);
 
@@ -203,7 +203,7 @@ describe('createRedactor', () => {
     ['a b', 'long enough'],
     ['OK', 'short'],
     ['OK', ''],
-    ['OK', 'x'.repeat(64 * 1024 + 1)],
+    ['OK', 'x'.repeat(16 * 1024 + 1)],
   ])('given the secret %j, it is refused by name and without its value', ([name = '', value = '']) => {
     const create = (): Redactor => createRedactor({ secrets: { [name]: value } });
 

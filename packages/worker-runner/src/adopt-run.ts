@@ -186,11 +186,16 @@ function isSameBoot(plan: RunPlan, deps: StepDeps): boolean {
 /** Why the former owner was ending the step when it died, as it had journaled. */
 async function findFormerEnd(paths: RunPaths): Promise<EndRequest | undefined> {
   const events = await openRun(paths).events();
-  const data = events.findLast((event) => (event.type as string) === 'end_requested')?.data;
+  const data = events.findLast((event) => isEndRequest(event.type))?.data;
   if (data === undefined) return undefined;
   const { reason, text } = data;
   if (typeof reason !== 'string') return undefined;
   return { reason: reason as EndReason, ...(typeof text === 'string' ? { text } : {}) };
+}
+
+/** A word of this package's own, which logging's list of types does not hold. */
+function isEndRequest(type: string): boolean {
+  return type === 'end_requested';
 }
 
 /** Without a plan the secrets are gone: what a redactor had not yet copied is then not copied at all. */

@@ -95,9 +95,9 @@ async function adoptOne(
       ...(keeper === undefined ? {} : { keeper }),
     })) as AdoptionKind;
     if (kind === 'foreign') return { ...known, kind };
-    return { ...known, kind, ...(await follow(paths, options, access)) };
+    return { ...known, kind, ...(await follow(paths, options, access, reach)) };
   }
-  return { ...known, kind: 'owned', ...(await follow(paths, options, access)) };
+  return { ...known, kind: 'owned', ...(await follow(paths, options, access, reach)) };
 }
 
 /** A connection of its own, so that a run can be let go of alone, and its questions reach us. */
@@ -105,25 +105,48 @@ async function follow(
   paths: RunPaths,
   options: AdoptRunsOptions,
   access: SupervisorAccess,
+  reach: () => Promise<SupervisorConnection>,
 ): Promise<Pick<AdoptedRun, 'result' | 'cancel' | 'detach'>> {
   const { keeper, authorize } = options;
   const socketPath = readOwner(paths.runDir)?.socketPath;
   const connection = socketPath === undefined ? undefined : await connectToSupervisor(socketPath, authorize);
-  if (connection === undefined) return { result: pollResult(paths, access) };
+  if (connection === undefined) return { result: pollResult(paths, options, access, reach) };
   if (authorize !== undefined) {
     await connection.call({ op: 'adopt', taskId: paths.taskId, runId: paths.runId, decides: true });
   }
-  const { result, cancel, detach } = followRun(paths, connection, { ...access, keeper });
-  return { result, cancel, detach };
+  const step = followRun(paths, connection, { ...access, keeper });
+  return { result: step.result, cancel: (reason) => step.cancel(reason), detach: () => step.detach() };
 }
 
-/** A run attached to another process has no socket: its result is awaited on disk. */
-async function pollResult(paths: RunPaths, access: SupervisorAccess): Promise<StepResult> {
+/** A run attached to another process has no socket: its result is awaited on disk, and the run adopted if that process dies. */
+async function pollResult(
+  paths: RunPaths,
+  options: AdoptRunsOptions,
+  access: SupervisorAccess,
+  reach: () => Promise<SupervisorConnection>,
+): Promise<StepResult> {
   for (;;) {
     const result = readStepResult(paths.runDir);
     if (result !== undefined) return result;
+    const owner = readOwner(paths.runDir);
+    if (owner !== undefined && !isProcessAlive(access.host.processes, owner)) {
+      const { result: adopted } = await adoptOne(paths, options, access, () =>
+        reachAgain(paths, access, reach),
+      );
+      if (adopted !== undefined) return adopted;
+    }
     await access.clock.sleep(POLL_MS, { keepAlive: false });
   }
+}
+
+/** The connection that all adoptions of one call share is closed when that call has returned. */
+async function reachAgain(
+  paths: RunPaths,
+  access: SupervisorAccess,
+  reach: () => Promise<SupervisorConnection>,
+): Promise<SupervisorConnection> {
+  const shared = await reach();
+  return shared.closed.aborted ? reachSupervisor(paths.runsDir, access) : shared;
 }
 
 function liveOwnerSocket(paths: RunPaths, access: SupervisorAccess): string | undefined {

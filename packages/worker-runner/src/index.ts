@@ -66,3 +66,20 @@ export {
   type SupervisedLease,
   type SupervisedStep,
 } from './start-supervised.ts';
+export type { SetupCommand } from './worktree-setup.ts';
+export {
+  listWorktrees,
+  pruneWorktrees,
+  type ListWorktreesOptions,
+  type PruneWorktreesOptions,
+  type PruneWorktreesResult,
+  type WorktreeEntry,
+} from './worktree-list.ts';
+export {
+  prepareWorktree,
+  removeWorktree,
+  type PreparedWorktree,
+  type PrepareWorktreeOptions,
+  type RemoveWorktreeOptions,
+  type WorktreeDeps,
+} from './worktrees.ts';

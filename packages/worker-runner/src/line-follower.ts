@@ -65,15 +65,17 @@ export function followLines(options: LineFollowerOptions): LineFollower {
     }
     keep(chunk.subarray(start));
   };
+  /** False when there is nothing more, or a callback has closed us. */
+  const takeNext = (): boolean => {
+    if (isClosed || fstatSync(fd).size <= readOffset) return false;
+    const bytes = readSync(fd, buffer, 0, CHUNK_BYTES, readOffset);
+    const chunkOffset = readOffset;
+    readOffset += bytes;
+    takeChunk(buffer.subarray(0, bytes), chunkOffset);
+    return bytes > 0;
+  };
   const drain = (): void => {
-    // A callback may close us between two chunks.
-    for (; !isClosed && fstatSync(fd).size > readOffset;) {
-      const bytes = readSync(fd, buffer, 0, CHUNK_BYTES, readOffset);
-      if (bytes === 0) return;
-      const chunkOffset = readOffset;
-      readOffset += bytes;
-      takeChunk(buffer.subarray(0, bytes), chunkOffset);
-    }
+    while (takeNext());
   };
   const watcher = watchFile(options.path, drain);
   const poll = (): void => {

@@ -8,7 +8,7 @@ export function createPrepareOnlyExecutor(): WorkerExecutor {
 }
 
 /** A step in this process. Returns an exit code (nothing means 0) or throws, which makes the step fail. */
-export type StepFunction = (context: StepContext) => Promise<number | undefined> | Promise<void>;
+export type StepFunction = (context: StepContext) => Promise<number | void>;
 
 /**
  * Runs an async function as a step.

@@ -14,6 +14,8 @@ import type { Authorizer } from './event-channel.ts';
 import type { Host } from './host.ts';
 import { connectLines, type LineSocket } from './line-socket.ts';
 import { parseMessage, toErrorCode, type SupervisorCall } from './protocol.ts';
+import { isProcessAlive } from './process-table.ts';
+import { readOwner } from './run-record.ts';
 import { supervisorDirOf, supervisorSocketOf } from './supervisor.ts';
 
 /** A connection to a supervisor. */
@@ -81,11 +83,13 @@ export async function connectToSupervisor(
   return {
     call: (call) =>
       new Promise((resolve, reject) => {
-        if (socket.closed.aborted) return void reject(lostConnection(socketPath));
+        if (socket.closed.aborted) {
+          reject(lostConnection(socketPath));
+          return;
+        }
         lastId += 1;
         open.set(lastId, { resolve, reject });
         socket.send({ ...call, id: lastId });
-        return undefined;
       }),
     closed: socket.closed,
     close: () => socket.close(),
@@ -125,12 +129,25 @@ export async function reachSupervisor(
     if (nowMs > untilMs) throw unavailable(runsDir);
     // One that was started may have found another alive that has ended since.
     if (connection === undefined && nowMs - startedAtMs > RESTART_MS) {
-      startSupervisor(runsDir, access);
       startedAtMs = nowMs;
+      if (!isStarting(runsDir, access)) startSupervisor(runsDir, access);
     }
     await access.clock.sleep(RETRY_MS);
   }
 }
+
+/** One that is alive and not yet listening, or was started from this process a moment ago by another call. */
+function isStarting(runsDir: string, access: SupervisorAccess): boolean {
+  const owner = readOwner(supervisorDirOf(runsDir));
+  if (owner !== undefined && isProcessAlive(access.host.processes, owner)) return true;
+  const nowMs = access.clock.monotonicMs();
+  const isRecent = nowMs - (startedAtMsByDirectory.get(runsDir) ?? Number.NEGATIVE_INFINITY) < RESTART_MS;
+  if (!isRecent) startedAtMsByDirectory.set(runsDir, nowMs);
+  return isRecent;
+}
+
+/** Many calls at once must not start many Node processes, of which all but one would end again. */
+const startedAtMsByDirectory = new Map<string, number>();
 
 /** A connection may come from the backlog of a supervisor that is stopped, or about to end. */
 async function isAnswering(connection: SupervisorConnection, clock: Clock): Promise<boolean> {

@@ -9,13 +9,13 @@ import { join } from 'node:path';
 import type { Timer } from '@conductor-run/clock';
 
 import { messageOf, WorkerRunnerError } from './errors.ts';
-import type { Authorizer } from './event-channel.ts';
+import { decisionsOf } from './decisions.ts';
 import type { LeaseKeeper, ModuleSpec } from './lease.ts';
 import { createLeaseWatch, type LeaseWatch } from './lease-watch.ts';
 import { listenLines, type LineSocket } from './line-socket.ts';
 import { identifySelf, type StepDeps } from './open-step.ts';
 import { isProcessAlive } from './process-table.ts';
-import { parseAnswer, parseCall, type SupervisorCall } from './protocol.ts';
+import { parseCall, type SupervisorCall } from './protocol.ts';
 import { claimRun, readOwner } from './run-record.ts';
 import { createSupervisedRuns, toSpec, type SupervisedRuns } from './supervised-runs.ts';
 
@@ -63,7 +63,7 @@ export async function supervise(options: SupervisorOptions): Promise<void> {
   const runs: SupervisedRuns = createSupervisedRuns({
     runsDir: options.runsDir,
     deps,
-    watchOf: watches.of,
+    watchOf: (keeper) => watches.of(keeper),
     onChange: considerEnding,
   });
   const server = await listenLines(
@@ -189,34 +189,26 @@ async function perform(
   runs: SupervisedRuns,
   deps: StepDeps,
 ): Promise<unknown> {
-  switch (call.op) {
-    case 'info':
-      return { pid: deps.host.pid, runs: runs.size() };
-    case 'start': {
-      const { session } = await runs.start(call, call.decides ? decisionsOf(socket).decide : undefined);
-      return { runDir: session.options.writer.paths.runDir };
-    }
-    case 'adopt': {
-      const keeper = call.keeper === undefined ? undefined : toSpec(call.keeper);
-      return runs.adopt(call, keeper, call.decides ? decisionsOf(socket).decide : undefined);
-    }
-    case 'acknowledge':
-    case 'wait':
-    case 'cancel':
-    case 'checkpoint':
-    case 'status':
-      return performOnRun(call, runs);
+  if (call.op === 'info') return { pid: deps.host.pid, runs: runs.size() };
+  if (call.op === 'start') {
+    const { session } = await runs.start(call, call.decides ? decisionsOf(socket).decide : undefined);
+    return { runDir: session.options.writer.paths.runDir };
   }
+  if (call.op === 'adopt') {
+    const keeper = call.keeper === undefined ? undefined : toSpec(call.keeper);
+    return runs.adopt(call, keeper, call.decides ? decisionsOf(socket).decide : undefined);
+  }
+  if (call.op === 'acknowledge') {
+    runs.acknowledge(call);
+    return true;
+  }
+  return performOnRun(call, runs);
 }
 
 async function performOnRun(
   call: Exclude<SupervisorCall, { op: 'decided' | 'info' | 'start' | 'adopt' }>,
   runs: SupervisedRuns,
 ): Promise<unknown> {
-  if (call.op === 'acknowledge') {
-    runs.acknowledge(call);
-    return true;
-  }
   const run = runs.find(call);
   if (run === undefined) {
     throw new WorkerRunnerError(
@@ -225,50 +217,8 @@ async function performOnRun(
     );
   }
   const { session } = run;
-  switch (call.op) {
-    case 'wait':
-      await run.result;
-      return true;
-    case 'cancel':
-      session.requestEnd({ reason: 'cancelled', text: call.text });
-      return true;
-    case 'checkpoint':
-      await session.checkpoints.capture('requested');
-      return session.checkpoints.state();
-    case 'status':
-      return { state: session.options.writer.state(), end: session.endRequest() };
-  }
-}
-
-interface Decisions {
-  readonly decide: Authorizer;
-  take(id: number, answer: unknown): void;
-}
-
-const decisionsBySocket = new WeakMap<LineSocket, Decisions>();
-
-/** Questions to one client, and its answers. */
-function decisionsOf(socket: LineSocket): Decisions {
-  const known = decisionsBySocket.get(socket);
-  if (known !== undefined) return known;
-  const open = new Map<number, (answer: unknown) => void>();
-  let last = 0;
-  const decisions: Decisions = {
-    decide: (question) =>
-      new Promise((resolve, reject) => {
-        const gone = (): void => reject(new Error('The one who decides is gone'));
-        if (socket.closed.aborted) return void gone();
-        last += 1;
-        open.set(last, (value) => resolve(parseAnswer(value)));
-        socket.closed.addEventListener('abort', gone, { once: true });
-        socket.send({ ask: last, question });
-        return undefined;
-      }),
-    take(id, value) {
-      open.get(id)?.(value);
-      open.delete(id);
-    },
-  };
-  decisionsBySocket.set(socket, decisions);
-  return decisions;
+  if (call.op === 'wait') await run.result;
+  if (call.op === 'cancel') session.requestEnd({ reason: 'cancelled', text: call.text });
+  if (call.op === 'checkpoint') await session.checkpoints.capture('requested');
+  return { state: session.options.writer.state(), end: session.endRequest() };
 }
