@@ -6,7 +6,7 @@ const repliesFd = Number(process.env.CONDUCTOR_REPLIES_FD);
 let questions = 0;
 
 /** Reports something: `stepEvent('progress', { current: 1, total: 3 })`. */
-export function stepEvent(kind, body = {}, id = undefined) {
+export function stepEvent(kind, body = {}, id) {
   if (eventsFd > 0) writeSync(eventsFd, `${JSON.stringify({ kind, id, body })}\n`);
 }
 
