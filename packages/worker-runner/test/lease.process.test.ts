@@ -31,7 +31,7 @@ import { isAlive, setup, until } from './fixtures/setup.ts';
 const LEASE_MS = 1500;
 const FIRST_LEASE_MS = 30_000;
 /** Long enough for another supervisor to start on a busy machine. */
-const LONG_LEASE_MS = 9000;
+const LONG_LEASE_MS = 20_000;
 const rounds = inject('soak') ? 50 : 1;
 const quick = { idleExitMs: 300 };
 
@@ -185,7 +185,7 @@ describe('the lease of a step', () => {
   test('given the supervisor is killed, when the run is adopted in time, the step goes on under its lease', async () => {
     const bundle = setupLease();
     const lease = { ...bundle.supervised, leaseMs: LONG_LEASE_MS };
-    const request = bundle.requestOf(`echo up; sleep 3; echo done`);
+    const request = bundle.requestOf('echo up; while [ ! -e go ]; do sleep 0.05; done');
     const step = await startSupervised(request, { ...quick, lease });
     step.detach();
     await until('the step to run', () => readFileSync(join(step.runDir, 'stdout.log'), 'utf8'));
@@ -196,6 +196,7 @@ describe('the lease of a step', () => {
     const [adopted] = await adoptRuns(bundle.runsDir, { ...quick, keeper: bundle.supervised.keeper });
 
     expect(adopted).toMatchObject({ kind: 'running', lease: bundle.lease });
+    writeFileSync(join(bundle.worktree, 'go'), '');
     expect(await adopted?.result).toMatchObject({ outcome: 'completed', adopted: true });
   });
 
