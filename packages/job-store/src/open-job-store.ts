@@ -57,7 +57,15 @@ function createStore(db: Database, settings: Settings): SqliteJobStore {
     clock,
     bell: openBell(`${path}-bell`, clock, logger),
     pollMs: settings.pollMs,
-    nextInstantMs: () => toInteger(engine.readStatements.nextInstant.get({})),
+    nextInstantMs: () => {
+      try {
+        return toInteger(engine.readStatements.nextInstant.get({}));
+      } catch (error) {
+        // This runs in a timer, where nobody could catch it; the slow look goes on.
+        logger.warn({ err: error, path }, 'due.unknown');
+        return undefined;
+      }
+    },
   });
   const onCommitted = (verbs: ReadonlySet<AnyVerb>): void => wakeFor(verbs, signals, engine);
   const group = createGroupCommit({ ...connection, db, onCommitted });
