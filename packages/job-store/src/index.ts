@@ -62,4 +62,5 @@ export type {
   OpenJobStoreOptions,
   SqliteJobStore,
   SqlValue,
+  SyncJobStore,
 } from './sqlite-job-store.ts';
