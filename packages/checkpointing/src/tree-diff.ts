@@ -2,9 +2,7 @@
  * Comparing two trees: files, counts, patch.
  * Invariant: the flags leave nothing to the user's configuration, so equal trees always give equal output.
  */
-import { createReadStream } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { bytePathToText, splitNul, type BytePath } from './byte-path.ts';
 import type { GitView } from './git-view.ts';
 import type { DiffStat } from './record.ts';
@@ -47,38 +45,19 @@ export async function listTreeChanges(
 }
 
 /**
- * @internal Writes the patch into a new file; it goes there straight from git. Before the patch stands what git calls raw
- * and numstat, which `git apply` skips.
+ * @internal Writes the patch into a new file; it goes there straight from git. Before the patch stands the list of files git
+ * calls raw, which `git apply` skips.
  */
 export async function writePatch(view: GitView, from: string, to: string, path: string): Promise<void> {
   const temporary = `${path}.tmp`;
   const handle = await open(temporary, 'wx', 0o600);
   try {
-    if (from !== to)
-      await view.run({ args: [...PATCH_ARGS, '--raw', '--numstat', from, to], stdoutFd: handle.fd });
+    if (from !== to) await view.run({ args: [...PATCH_ARGS, '--raw', from, to], stdoutFd: handle.fd });
     await handle.sync();
   } finally {
     await handle.close();
   }
   await rename(temporary, path);
-}
-
-/** @internal The totals in the head of a patch file. */
-export async function readPatchTotals(path: string): Promise<DiffStat> {
-  let filesChanged = 0;
-  let insertions = 0;
-  let deletions = 0;
-  const lines = createInterface({ input: createReadStream(path, 'latin1'), crlfDelay: Infinity });
-  for await (const line of lines) {
-    if (line === '') break;
-    if (line.startsWith(':')) continue;
-    const [added = '', removed = ''] = line.split('\t', 2);
-    filesChanged++;
-    insertions += toCount(added) ?? 0;
-    deletions += toCount(removed) ?? 0;
-  }
-  lines.close();
-  return { filesChanged, insertions, deletions };
 }
 
 /** @internal The patch of one path as text. Bytes of its name that are not UTF-8 match any byte: arguments are text. */
@@ -136,8 +115,8 @@ function toCount(text: string | undefined): number | undefined {
 
 const PLAIN_DIFF_ARGS: readonly string[] = ['--no-renames', '--no-ext-diff', '--no-textconv', '--no-color'];
 
-/** @internal A patch that `git apply` takes on any machine; the two trees follow. */
-export const PATCH_ARGS: readonly string[] = [
+/** A patch that `git apply` takes on any machine; the two trees follow. */
+const PATCH_ARGS: readonly string[] = [
   'diff-tree',
   '-r',
   '-p',

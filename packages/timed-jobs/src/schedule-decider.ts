@@ -8,7 +8,7 @@ import { toError } from './errors.ts';
 import { planSlots, type PlannedDecision, type SlotDecision, type SlotState } from './plan.ts';
 import type { RunContext } from './runner.ts';
 import type { Schedule } from './schedule.ts';
-import type { SlotStore } from './slot-store.ts';
+import type { DecideAnswer, DecideRequest, SlotStore } from './slot-store.ts';
 
 /** What deciding slots takes of a runner's context. */
 export type DecideContext = Pick<RunContext<unknown>, 'term' | 'signal' | 'nowMs' | 'absences'>;
@@ -44,16 +44,25 @@ export interface DeciderOptions {
 
 /** @internal */
 export function createScheduleDecider({ slots, runningCount, isPaused }: DeciderOptions): ScheduleDecider {
-  const submit = async (
-    schedule: Schedule,
-    planned: PlannedDecision,
+  const requestOf = (
+    { name, overlap }: Schedule,
+    { slotMs, firstSlotMs, slotCount, decision, reason }: PlannedDecision,
     { term }: DecideContext,
-    tally: PassTally,
-  ): Promise<boolean> => {
-    const { name, overlap } = schedule;
-    const { outcome } = await slots.decide({ ...planned, schedule: name, term, overlap });
+  ): DecideRequest => ({
+    schedule: name,
+    slotMs,
+    firstSlotMs,
+    slotCount,
+    decision,
+    reason,
+    term,
+    overlap,
+  });
+
+  /** Counts what came of a decision; true when it was written. */
+  const note = ({ outcome }: DecideAnswer, decision: SlotDecision, tally: PassTally): boolean => {
     if (outcome === 'stale_term') tally.isStale = true;
-    if (outcome === 'decided') tally.counts[planned.decision] += 1;
+    if (outcome === 'decided') tally.counts[decision] += 1;
     return outcome === 'decided';
   };
 
@@ -75,17 +84,16 @@ export function createScheduleDecider({ slots, runningCount, isPaused }: Decider
       decision: 'anchored',
       reason: 'first-seen',
     } as const;
-    return (await submit(schedule, anchor, context, tally)) ? nowMs : slots.cursor(schedule.name);
+    const answer = await slots.decide(requestOf(schedule, anchor, context));
+    return note(answer, anchor.decision, tally) ? nowMs : slots.cursor(schedule.name);
   };
 
-  const stateOf = async (schedule: Schedule, context: DecideContext): Promise<SlotState> => {
-    const { name, overlap } = schedule;
-    return {
-      absences: context.absences(),
-      ...(isPaused !== undefined && { isPaused: await isPaused(name) }),
-      ...(overlap === 'skip' && runningCount !== undefined && { runningCount: await runningCount(name) }),
-    };
-  };
+  const needsState = ({ overlap }: Schedule): boolean => isPaused !== undefined || overlap === 'skip';
+
+  const stateOf = async ({ name, overlap }: Schedule): Promise<Required<Omit<SlotState, 'absences'>>> => ({
+    isPaused: (await isPaused?.(name)) ?? false,
+    runningCount: overlap === 'skip' ? ((await runningCount?.(name)) ?? 0) : 0,
+  });
 
   const decideOpen = async (
     entry: ScheduleEntry,
@@ -96,10 +104,14 @@ export function createScheduleDecider({ slots, runningCount, isPaused }: Decider
     entry.cursorMs ??= await openCursor(schedule, context, tally);
     const { cursorMs } = entry;
     if (cursorMs === undefined || tally.isStale) return;
-    const state = await stateOf(schedule, context);
-    for (const planned of planSlots({ ...state, schedule, cursorMs, nowMs: context.nowMs() })) {
+    // Most schedules need nothing asked, and a microtask per slot is what a simulated year is made of.
+    const state = needsState(schedule) ? await stateOf(schedule) : NOTHING_SPECIAL;
+    const { isPaused, runningCount } = state;
+    const [nowMs, absences] = [context.nowMs(), context.absences()];
+    for (const planned of planSlots({ schedule, cursorMs, nowMs, absences, isPaused, runningCount })) {
       if (tally.isStale || context.signal.aborted) return;
-      if (!(await submit(schedule, planned, context, tally))) {
+      const answer = await slots.decide(requestOf(schedule, planned, context));
+      if (!note(answer, planned.decision, tally)) {
         // Somebody was here: what we believed of this schedule is not so.
         entry.cursorMs = undefined;
         return;
@@ -141,3 +153,4 @@ function nextDueAtMs({ schedule, cursorMs }: ScheduleEntry): number {
 
 const FIRST_BACKOFF_MS = 1_000;
 const LONGEST_BACKOFF_MS = 60_000;
+const NOTHING_SPECIAL = { isPaused: false, runningCount: 0 };

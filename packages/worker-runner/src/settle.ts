@@ -190,7 +190,7 @@ function countChunks(path: string): { stdout: number; stderr: number } {
 }
 
 /** Where the record of a run is. */
-export function resultPathsOf(paths: RunPaths): ResultPaths {
+function resultPathsOf(paths: RunPaths): ResultPaths {
   return {
     runDir: paths.runDir,
     resultPath: join(paths.runDir, RESULT_FILE),
