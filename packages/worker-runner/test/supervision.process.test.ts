@@ -185,15 +185,19 @@ describe('startSupervised', () => {
 
   test('given a step that ended while nobody looked after it, when adopted, its exit code is known', async () => {
     const { requestOf, runsDir, supervisorPid } = setupSupervised();
-    const step = await startSupervised(requestOf('echo $$ > started; sleep 0.3; exit 9'), quick);
+    const step = await startSupervised(requestOf('echo out; sleep 0.3; exit 9', { checkpoint: {} }), quick);
     step.detach();
+    await until('the summary', () => readdirSync(join(step.runDir, 'checkpoints')).includes('index.ndjson'));
     await killAndWait(supervisorPid());
     await until('the exit file', () => existsSync(join(step.runDir, 'exit')));
 
     const [adopted] = await adoptRuns(runsDir, quick);
 
     expect(adopted?.kind).toBe('exited');
-    expect(await adopted?.result).toMatchObject({ outcome: 'failed', exitCode: 9, adopted: true });
+    const result = await adopted?.result;
+    expect(result).toMatchObject({ outcome: 'failed', exitCode: 9, adopted: true });
+    // The summary of the first owner, and the tail of the second.
+    expect(result).toMatchObject({ metrics: { checkpointCount: 2 }, checkpoint: { lastSeq: 2 } });
   });
 
   test('given a step that ended before its start was recorded, when adopted, it is settled all the same', async () => {
