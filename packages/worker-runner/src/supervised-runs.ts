@@ -227,10 +227,6 @@ async function keepAdopted(options: KeepAdoptedOptions): Promise<HeldLease | und
 
 /** Keeps the lease of a finished run until somebody has taken note of the result, so that no other node runs it again. */
 function holdOn(deps: StepDeps, held: HeldLease, release: () => void): { release(): void } {
-  if (held.lease.holdAfterEndMs <= 0) {
-    held.kept.release();
-    return { release: () => undefined };
-  }
   const timer = deps.clock.setTimer(held.lease.holdAfterEndMs, release);
   return {
     release() {
