@@ -5,13 +5,16 @@ import { addCheckpointsCommand } from './commands/checkpoints.ts';
 import { addConfigCommand } from './commands/config.ts';
 import { addEnqueueCommand } from './commands/enqueue.ts';
 import { addExecCommand } from './commands/exec.ts';
+import { addForecastCommand } from './commands/forecast.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addJobsCommand } from './commands/jobs.ts';
 import { addRunCommand } from './commands/run.ts';
 import { addRunsCommand } from './commands/runs.ts';
+import { addSimulateCommand } from './commands/simulate.ts';
 import { addStartCommand } from './commands/start.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addStoreCommand } from './commands/store.ts';
+import { addWhyCommand } from './commands/why.ts';
 import { ConductorError, type ConductorErrorCode } from './errors.ts';
 import { EXIT } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
@@ -49,6 +52,9 @@ const COMMANDS: readonly AddCommand[] = [
   addExecCommand,
   addEnqueueCommand,
   addJobsCommand,
+  addWhyCommand,
+  addForecastCommand,
+  addSimulateCommand,
   addRunsCommand,
   addCheckpointsCommand,
   addStoreCommand,

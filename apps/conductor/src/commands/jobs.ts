@@ -133,7 +133,16 @@ async function allJobs(store: JobStore, filter: { status?: Job['status']; kind?:
   return jobs;
 }
 
-async function requireJob(context: Context, store: JobStore, name: string, key: string): Promise<Job> {
+/**
+ * Finds a job in the store.
+ *
+ * @param context - the invocation
+ * @param store - where to look
+ * @param name - what the user typed
+ * @param key - which one of its kind
+ * @throws ConductorError with code `job-unknown`, with the nearest name
+ */
+export async function requireJob(context: Context, store: JobStore, name: string, key: string): Promise<Job> {
   const job = await store.get(name, key);
   if (job !== undefined) return job;
   const known = [...context.config.jobs.keys(), ...(await store.stats()).kinds.map((kind) => kind.kind)];

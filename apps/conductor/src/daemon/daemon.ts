@@ -7,16 +7,16 @@ import path from 'node:path';
 
 import { type JobStore, type LeaderLoop, startLeaderLoop } from '@conductor-run/job-store';
 import type { AppLogger } from '@conductor-run/logging';
-import { createScheduler, createTimedJobs, type Gate, parseSchedule } from '@conductor-run/timed-jobs';
+import { createTimedJobs, type Gate } from '@conductor-run/timed-jobs';
 
 import type { Config } from '../config.ts';
 import type { CliIo } from '../io.ts';
 import type { TaskOutcome } from '../task.ts';
 import { type Dispatcher, startDispatcher } from './dispatcher.ts';
 import { startHeartbeat } from './heartbeat.ts';
+import { createJobScheduler, schedulesOf } from './job-scheduler.ts';
 import { adoptTasks, type LeftTask, runLeasedTask } from './leased-task.ts';
 import { lockNode } from './node-lock.ts';
-import { createSlotStore } from './slot-store.ts';
 import { startInOrder, type StartStep } from './start-order.ts';
 
 /** The name of the one leadership there is: of scheduling. */
@@ -114,7 +114,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       name: 'timed jobs',
       async start() {
         timedJobs.start();
-        const count = schedulesOf(config).length;
+        const count = schedulesOf(config.jobs).length;
         return {
           detail: `a tick every ${settings.timedJobsIntervalMs} ms, ${count} schedules`,
           stop: async () => void (await timedJobs.stop()),
@@ -153,16 +153,7 @@ function createNodeTimedJobs(options: DaemonOptions, parts: Parts): ReturnType<t
       settleDelayMs: settings.timedJobsSettleDelayMs,
     },
   });
-  timedJobs.registerRunner(
-    createScheduler({
-      schedules: schedulesOf(config),
-      slots: createSlotStore(store, config.jobs),
-      runningCount: async (name) => (await store.list({ kind: name, status: 'running' })).jobs.length,
-      isPaused: async (name) =>
-        (await store.stats()).kinds.some((kind) => kind.kind === name && kind.isPaused),
-      logger,
-    }),
-  );
+  timedJobs.registerRunner(createJobScheduler({ jobs: config.jobs, store, logger }));
   return timedJobs;
 }
 
@@ -225,10 +216,4 @@ function startNodeDispatcher(
     ]),
     onError,
   });
-}
-
-function schedulesOf(config: Config): ReturnType<typeof parseSchedule>[] {
-  return [...config.jobs.values()].flatMap((job) =>
-    job.schedule === undefined ? [] : [parseSchedule(job.schedule)],
-  );
 }
