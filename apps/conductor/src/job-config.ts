@@ -17,6 +17,12 @@ export interface StepDefinition {
   readonly testReport: string | undefined;
 }
 
+/** What a job watches: files below the config's folder, the commits of a ref, or an integer a command prints. */
+export type WatchDefinition =
+  | { readonly kind: 'files'; readonly globs: readonly string[] }
+  | { readonly kind: 'git'; readonly ref: string }
+  | { readonly kind: 'command'; readonly command: string | readonly string[] };
+
 /** One job, defaults filled in. */
 export interface JobDefinition {
   readonly name: string;
@@ -24,6 +30,8 @@ export interface JobDefinition {
   readonly steps: readonly StepDefinition[];
   /** When it becomes due by itself; named after the job. */
   readonly schedule: ScheduleSpec | undefined;
+  /** What makes it due when it changes. */
+  readonly watch: WatchDefinition | undefined;
   /** Commit-ish each task gets a work tree of its own from; `undefined` runs in the config file's folder. */
   readonly worktreeBase: string | undefined;
   readonly retry: {
@@ -83,6 +91,16 @@ const schedule = z
     }
   });
 
+const watch = z
+  .strictObject({
+    files: z.array(z.string().min(1)).min(1).optional(),
+    git: z.string().min(1).optional(),
+    command: command.optional(),
+  })
+  .refine((value) => Object.values(value).filter((each) => each !== undefined).length === 1, {
+    error: 'expected exactly one of files, git and command',
+  });
+
 const job = z
   .strictObject({
     description: z.string().optional(),
@@ -90,6 +108,7 @@ const job = z
     steps: z.array(step).min(1).optional(),
     testReport: z.string().min(1).optional(),
     schedule: schedule.optional(),
+    watch: watch.optional(),
     worktree: z.strictObject({ base: z.string().min(1).default('HEAD') }).optional(),
     retry: z
       .strictObject({
@@ -151,6 +170,7 @@ function toJobDefinition(jobName: string, input: z.output<typeof job>): JobDefin
       testReport: each.testReport,
     })),
     schedule: input.schedule && toScheduleSpec(jobName, input.schedule),
+    watch: input.watch && toWatch(input.watch),
     worktreeBase: input.worktree?.base,
     retry: {
       max: input.retry.max,
@@ -166,6 +186,12 @@ function toJobDefinition(jobName: string, input: z.output<typeof job>): JobDefin
     },
     env: input.env,
   };
+}
+
+function toWatch({ files, git, command }: z.output<typeof watch>): WatchDefinition {
+  if (files !== undefined) return { kind: 'files', globs: files };
+  if (git !== undefined) return { kind: 'git', ref: git };
+  return { kind: 'command', command: command ?? [] };
 }
 
 /** The file's words for a schedule in those of timed-jobs, which checks that exactly one of cron, every and at is there. */

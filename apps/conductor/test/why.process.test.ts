@@ -1,15 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
+import { TIMES } from './fixtures/daemon.ts';
 import { createScratch, type Scratch, until } from './fixtures/scratch.ts';
-
-/** Short times, so that a daemon leads and ticks within a test. */
-const TIMES = `leaseTtlMs: 1000
-leaseRenewDeadlineMs: 600
-leaseRetryMs: 200
-heartbeatIntervalMs: 200
-timedJobsIntervalMs: 100
-jobLeaseMs: 2000
-`;
 
 interface Why {
   readonly waiting: { readonly state: string; readonly text: string; readonly hint?: string };

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 
 import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
 import { createJobScheduler } from '../daemon/job-scheduler.ts';
+import { watchSlotName } from '../daemon/watchers.ts';
 import { ConductorError } from '../errors.ts';
 import { parseInstant } from '../instant.ts';
 import type { CliIo } from '../io.ts';
@@ -42,6 +43,8 @@ interface Explanation {
   readonly key: string;
   readonly waiting: Waiting;
   readonly slots: readonly Slot[];
+  /** What its watch has seen, newest first; `slotMs` is the value. */
+  readonly changes: readonly Slot[];
   readonly upcoming: readonly ForecastSlot[];
   readonly attempts: readonly Attempt[];
 }
@@ -65,6 +68,7 @@ async function explainJob(context: Context, name: string, key: string): Promise<
       key,
       waiting: await explainWaiting(store, name, key, definition, nowMs),
       slots: key === DEFAULT_KEY ? await store.slots(name, MAX_SLOTS) : [],
+      changes: key === DEFAULT_KEY ? await store.slots(watchSlotName(name), MAX_SLOTS) : [],
       upcoming,
       attempts: (await store.attempts(name, key)).slice(-MAX_ATTEMPTS),
     };
@@ -74,7 +78,7 @@ async function explainJob(context: Context, name: string, key: string): Promise<
 }
 
 function describe(context: Context, explanation: Explanation, nowMs: number): string {
-  const { job, key, waiting, slots, upcoming, attempts } = explanation;
+  const { job, key, waiting, slots, changes, upcoming, attempts } = explanation;
   const { paint } = context;
   const name = key === DEFAULT_KEY ? job : `${job} (${stripControl(key)})`;
   const hint = waiting.hint === undefined ? '' : `${paint('dim', waiting.hint)}\n`;
@@ -86,6 +90,7 @@ function describe(context: Context, explanation: Explanation, nowMs: number): st
     );
   }
   if (slots.length > 0) parts.push(`\n${formatSlots(context, slots, nowMs)}`);
+  if (changes.length > 0) parts.push(`\n${formatChanges(context, changes, nowMs)}`);
   if (attempts.length > 0) parts.push(`\n${formatAttempts(context, attempts, nowMs)}`);
   return parts.join('');
 }
@@ -99,6 +104,19 @@ function formatSlots(context: Context, slots: readonly Slot[], nowMs: number): s
       { head: 'DECIDED', cell: (slot) => formatRelative(slot.decidedAtMs, nowMs) },
       { head: 'TERM', cell: (slot) => String(slot.term), align: 'right' },
       { head: 'WHY', cell: (slot) => describeReason(slot.decision, slot.reason ?? '') },
+    ],
+    context.paint,
+  );
+}
+
+function formatChanges(context: Context, changes: readonly Slot[], nowMs: number): string {
+  return formatTable(
+    changes,
+    [
+      { head: 'WATCHED', cell: (change) => change.reason ?? '-' },
+      { head: 'VALUE', cell: (change) => String(change.slotMs), align: 'right' },
+      { head: 'SEEN', cell: (change) => formatRelative(change.decidedAtMs, nowMs) },
+      { head: 'TERM', cell: (change) => String(change.term), align: 'right' },
     ],
     context.paint,
   );

@@ -18,6 +18,7 @@ import { createJobScheduler, schedulesOf } from './job-scheduler.ts';
 import { adoptTasks, type LeftTask, runLeasedTask } from './leased-task.ts';
 import { lockNode } from './node-lock.ts';
 import { startInOrder, type StartStep } from './start-order.ts';
+import { createWatchers, type Watchers } from './watchers.ts';
 
 /** The name of the one leadership there is: of scheduling. */
 export const LEADERSHIP = 'leader';
@@ -56,7 +57,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const onError = (error: unknown, doing: string): void =>
     logger.error({ err: error, doing }, 'daemon.failed');
   const parts: Parts = { leader: undefined, dispatcher: undefined };
-  const timedJobs = createNodeTimedJobs(options, parts);
+  const { timedJobs, watchers } = createNodeTimedJobs(options, parts);
 
   const steps: readonly StartStep[] = [
     {
@@ -117,7 +118,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         const count = schedulesOf(config.jobs).length;
         return {
           detail: `a tick every ${settings.timedJobsIntervalMs} ms, ${count} schedules`,
-          stop: async () => void (await timedJobs.stop()),
+          async stop() {
+            await timedJobs.stop();
+            await watchers.stop();
+          },
         };
       },
     },
@@ -138,7 +142,12 @@ interface Parts {
   dispatcher: Dispatcher | undefined;
 }
 
-function createNodeTimedJobs(options: DaemonOptions, parts: Parts): ReturnType<typeof createTimedJobs> {
+interface NodeTimedJobs {
+  readonly timedJobs: ReturnType<typeof createTimedJobs>;
+  readonly watchers: Watchers;
+}
+
+function createNodeTimedJobs(options: DaemonOptions, parts: Parts): NodeTimedJobs {
   const { config, io, store, logger } = options;
   const { settings } = config;
   const timedJobs = createTimedJobs({
@@ -154,7 +163,17 @@ function createNodeTimedJobs(options: DaemonOptions, parts: Parts): ReturnType<t
     },
   });
   timedJobs.registerRunner(createJobScheduler({ jobs: config.jobs, store, logger }));
-  return timedJobs;
+  const watchers = createWatchers({
+    jobs: config.jobs,
+    store,
+    rootDir: config.rootDir,
+    stateDir: settings.stateDir,
+    env: io.env,
+    clock: io.clock,
+    logger,
+  });
+  timedJobs.registerRunner(watchers.runner);
+  return { timedJobs, watchers };
 }
 
 /** Lets a tick happen on the node that leads, while nothing is paused as a whole. */
