@@ -5,13 +5,12 @@ import { describe, expect, test } from 'vitest';
 
 import { createScratch, type Scratch, until } from './fixtures/scratch.ts';
 
-/** Short times, so that leadership moves within a test; the ratios are those of the defaults. */
-const TIMES = `leaseTtlMs: 1000
-leaseRenewDeadlineMs: 600
-leaseRetryMs: 200
-heartbeatIntervalMs: 200
-timedJobsIntervalMs: 100
-jobLeaseMs: 2000
+/** Short times, so that leadership moves within a test also on a busy machine; the ratios are those of the defaults. */
+const TIMES = `leaseTtlMs: 3000
+leaseRenewDeadlineMs: 1800
+leaseRetryMs: 500
+heartbeatIntervalMs: 500
+timedJobsIntervalMs: 200
 `;
 
 interface Status {
