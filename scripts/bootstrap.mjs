@@ -195,13 +195,14 @@ async function mustSucceed(file, args, message) {
 
 /** Hands the terminal to the command and leaves with its exit code or by its signal, as if it had been started directly. */
 async function become(file, args) {
-  const child = start(file, args, { stdio: 'inherit' });
+  // Before the child starts, or a signal in between would end us and leave the child alone.
   const forward = (signal) => child.kill(signal);
   // A terminal sends Ctrl-C to the whole foreground group: sending it on would make one keypress look like two.
   const fromTerminal = process.stdin.isTTY === true;
   process.on('SIGINT', fromTerminal ? () => undefined : forward);
   process.on('SIGTERM', forward);
   process.on('SIGHUP', forward);
+  const child = start(file, args, { stdio: 'inherit' });
   const { status, signal } = await wait(child);
   if (signal !== null) {
     process.exitCode = 128 + constants.signals[signal];

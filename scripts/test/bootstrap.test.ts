@@ -28,7 +28,7 @@ function setup(programs: Readonly<Record<string, string>>, files: Files = {}) {
   copyFileSync(join(repositoryRoot, 'scripts/bootstrap.mjs'), script);
   const { PATH: _, ...env } = addPrograms(root, programs);
   const path = { PATH: `${join(root, 'bin')}:/usr/bin:/bin` };
-  const withoutNpm = Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('npm_')));
+  const withoutNpm = Object.fromEntries(Object.entries(env).filter(([name]) => !/^p?npm_/.test(name)));
   const baseEnv: NodeJS.ProcessEnv = { ...withoutNpm, ...path };
   return {
     root,

@@ -8,8 +8,7 @@ import type { LeftOutPath, LeftOutReason, RecordedPath } from './record.ts';
 /** @internal One char code per byte; never shown to people. */
 export type BytePath = string;
 
-/** @internal */
-export function bytePathToBuffer(path: BytePath): Buffer {
+function bytePathToBuffer(path: BytePath): Buffer {
   return Buffer.from(path, 'latin1');
 }
 

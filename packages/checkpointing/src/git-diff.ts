@@ -157,7 +157,7 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
     const whole = job.snapshot.isRemembered ? await take(undefined) : job;
     return { body: await store(whole), memory: whole.snapshot.memory };
   } finally {
-    await removeView(view);
+    removeView(view);
   }
 }
 
@@ -218,7 +218,7 @@ async function store(job: CaptureJob): Promise<GitDiffBody> {
   const { directory, seq } = context;
   const ref = `refs/conductor/${context.runId}/${seq}`;
   const folder = join(directory, folderName(seq));
-  await transferObjects(view.objectsDir, repo.objectsDir);
+  transferObjects(view.objectsDir, repo.objectsDir);
   const indexTree = job.index?.tree;
   await Promise.all([
     writePatch(view, base.tree, snapshot.tree, join(folder, PATCH_NAME)),

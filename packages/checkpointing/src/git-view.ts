@@ -4,8 +4,7 @@
  * user exists in it; its objects are written privately and read from the repository.
  * Invariant: nothing run through a view writes outside the view, except into a work tree it was explicitly pointed at.
  */
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { quoteForGit, textToBytePath } from './byte-path.ts';
 import type { Git, GitCommand, GitFeed, GitResult } from './git-process.ts';
@@ -83,8 +82,8 @@ export function createView(git: Git, repo: Repository, options: ViewOptions): Gi
 }
 
 /** @internal */
-export async function removeView(view: GitView): Promise<void> {
-  await rm(view.gitDir, { recursive: true, force: true });
+export function removeView(view: GitView): void {
+  rmSync(view.gitDir, { recursive: true, force: true });
 }
 
 /** A split index names its shared part relative to the git directory. */

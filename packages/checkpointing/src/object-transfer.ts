@@ -3,20 +3,30 @@
  * Invariant: whatever instant the process dies at, the repository holds only whole objects and no temporary file of ours
  * (on one file system; across two, git's own `tmp_` names are used, which `git prune` removes).
  */
-import { chmod, copyFile, mkdir, open, readdir, rename, stat } from 'node:fs/promises';
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode } from './errors.ts';
 
-/** @internal Moves every loose object and pack of `from` into `to`. */
-export async function transferObjects(from: string, to: string): Promise<void> {
-  const { mode } = await stat(to);
-  for (const name of await readdir(from)) {
+/** @internal Moves every loose object and pack of `from` into `to`: at most some hundred renames, so they are not waited for one by one. */
+export function transferObjects(from: string, to: string): void {
+  const { mode } = statSync(to);
+  for (const name of readdirSync(from)) {
     if (name === 'info') continue;
-    const files = await readdir(join(from, name));
+    const files = readdirSync(join(from, name));
     if (files.length === 0) continue;
     const target = join(to, name);
-    await makeDirectory(target, mode & 0o7777);
-    for (const file of inSafeOrder(files)) await moveFile(join(from, name, file), target, file);
+    makeDirectory(target, mode & 0o7777);
+    for (const file of inSafeOrder(files)) moveFile(join(from, name, file), target, file);
   }
 }
 
@@ -27,28 +37,28 @@ function inSafeOrder(files: readonly string[]): string[] {
     .sort((a, b) => Number(a.endsWith('.idx')) - Number(b.endsWith('.idx')));
 }
 
-async function makeDirectory(path: string, mode: number): Promise<void> {
+function makeDirectory(path: string, mode: number): void {
   try {
-    await mkdir(path);
-    await chmod(path, mode);
+    mkdirSync(path);
+    chmodSync(path, mode);
   } catch (error) {
     if (systemErrorCode(error) !== 'EEXIST') throw error;
   }
 }
 
-async function moveFile(from: string, directory: string, name: string): Promise<void> {
+function moveFile(from: string, directory: string, name: string): void {
   try {
-    await rename(from, join(directory, name));
+    renameSync(from, join(directory, name));
   } catch (error) {
     if (systemErrorCode(error) !== 'EXDEV') throw error;
     const temporary = join(directory, `tmp_conductor_${name}`);
-    await copyFile(from, temporary);
-    const handle = await open(temporary, 'r');
+    copyFileSync(from, temporary);
+    const fd = openSync(temporary, 'r');
     try {
-      await handle.sync();
+      fsyncSync(fd);
     } finally {
-      await handle.close();
+      closeSync(fd);
     }
-    await rename(temporary, join(directory, name));
+    renameSync(temporary, join(directory, name));
   }
 }

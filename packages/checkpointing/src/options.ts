@@ -13,8 +13,6 @@ export interface Redactor {
 export interface Logger {
   /** Something a person should know, that stopped nothing. */
   warn(fields: object, message: string): void;
-  /** Detail for debugging. */
-  debug(fields: object, message: string): void;
 }
 
 /** How git is run. */
@@ -39,7 +37,7 @@ export interface GitOptions {
 export const silentRedactor: Redactor = { redact: (text) => text, contains: () => false };
 
 /** @internal */
-export const silentLogger: Logger = { warn: () => undefined, debug: () => undefined };
+export const silentLogger: Logger = { warn: () => undefined };
 
 /** @internal Ids become parts of file and ref names, so only names that are safe as both pass. */
 export function requireId(name: string, value: string): string {
@@ -58,11 +56,6 @@ export function requireCount(name: string, value: number, minimum: number): numb
     throw new RangeError(`Cannot use ${name} "${value}": expected an integer of at least ${minimum}`);
   }
   return value;
-}
-
-/** @internal Throws the signal's reason when it has been aborted. */
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  signal?.throwIfAborted();
 }
 
 /** @internal A value from our own structures that must be there; anything else is a broken record. */

@@ -4,10 +4,8 @@
  * name them; so a line always has its files, and a crash leaves at most a folder without a line.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { CheckpointError, systemErrorCode } from './errors.ts';
 import { parseIndexLine, type PruneMark } from './record-door.ts';
 import type { CheckpointFile, CheckpointRecord } from './record.ts';
@@ -142,13 +140,19 @@ export async function describeFile(
   mediaType: string,
 ): Promise<CheckpointFile> {
   const hash = createHash('sha256');
+  const chunk = Buffer.allocUnsafe(256 * 1024);
   let bytes = 0;
-  await pipeline(createReadStream(join(directory, fileName)), async (chunks: AsyncIterable<Buffer>) => {
-    for await (const chunk of chunks) {
-      hash.update(chunk);
-      bytes += chunk.length;
+  const handle = await open(join(directory, fileName), 'r');
+  try {
+    for (;;) {
+      const { bytesRead } = await handle.read(chunk, 0, chunk.length, null);
+      if (bytesRead === 0) break;
+      hash.update(chunk.subarray(0, bytesRead));
+      bytes += bytesRead;
     }
-  });
+  } finally {
+    await handle.close();
+  }
   return { fileName, format, mediaType, bytes, sha256: hash.digest('hex') };
 }
 

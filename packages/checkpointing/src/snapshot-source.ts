@@ -111,8 +111,8 @@ export async function obtainIndexTree(
   return treeOfPatch(bench, record, INDEX_PATCH_NAME, tree);
 }
 
-/** @internal The file that holds a snapshot's patch; for an unchanged one, the earlier record's. */
-export async function findFile(record: GitDiffRecord, name: string): Promise<CheckpointFile> {
+/** The file that holds a snapshot's patch; for an unchanged one, the earlier record's. */
+async function findFile(record: GitDiffRecord, name: string): Promise<CheckpointFile> {
   const { directory, unchangedSince } = record;
   const owner =
     unchangedSince === undefined

@@ -48,7 +48,7 @@ async function isSubmoduleDirty(git: Git, worktree: string, scratch: string): Pr
     const { gitlinks } = await surveyIndex(view, repo, identity);
     return (await findDirtySubmodules(git, repo.topLevel, gitlinks, join(scratch, 'deeper'))).length > 0;
   } finally {
-    await removeView(view);
+    removeView(view);
   }
 }
 

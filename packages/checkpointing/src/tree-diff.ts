@@ -2,9 +2,7 @@
  * Comparing two trees: files, counts, patch.
  * Invariant: the flags leave nothing to the user's configuration, so equal trees always give equal output.
  */
-import { createReadStream } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { bytePathToText, splitNul, type BytePath } from './byte-path.ts';
 import type { GitView } from './git-view.ts';
 import type { DiffStat } from './record.ts';
@@ -68,17 +66,32 @@ export async function readPatchTotals(path: string): Promise<DiffStat> {
   let filesChanged = 0;
   let insertions = 0;
   let deletions = 0;
-  const lines = createInterface({ input: createReadStream(path, 'latin1'), crlfDelay: Infinity });
-  for await (const line of lines) {
-    if (line === '') break;
-    if (line.startsWith(':')) continue;
+  for (const line of (await readHead(path)).split('\n')) {
+    if (line === '' || line.startsWith(':')) continue;
     const [added = '', removed = ''] = line.split('\t', 2);
     filesChanged++;
     insertions += toCount(added) ?? 0;
     deletions += toCount(removed) ?? 0;
   }
-  lines.close();
   return { filesChanged, insertions, deletions };
+}
+
+/** Everything before the first empty line, where the patch itself begins. */
+async function readHead(path: string): Promise<string> {
+  const handle = await open(path, 'r');
+  try {
+    const chunk = Buffer.alloc(64 * 1024);
+    let head = '';
+    for (;;) {
+      const { bytesRead } = await handle.read(chunk, 0, chunk.length, null);
+      head += chunk.toString('latin1', 0, bytesRead);
+      const end = head.indexOf('\n\n');
+      if (end >= 0) return head.slice(0, end);
+      if (bytesRead === 0) return head;
+    }
+  } finally {
+    await handle.close();
+  }
 }
 
 /** @internal The patch of one path as text. Bytes of its name that are not UTF-8 match any byte: arguments are text. */
@@ -136,8 +149,8 @@ function toCount(text: string | undefined): number | undefined {
 
 const PLAIN_DIFF_ARGS: readonly string[] = ['--no-renames', '--no-ext-diff', '--no-textconv', '--no-color'];
 
-/** @internal A patch that `git apply` takes on any machine; the two trees follow. */
-export const PATCH_ARGS: readonly string[] = [
+/** A patch that `git apply` takes on any machine; the two trees follow. */
+const PATCH_ARGS: readonly string[] = [
   'diff-tree',
   '-r',
   '-p',

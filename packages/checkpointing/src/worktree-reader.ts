@@ -120,8 +120,8 @@ export function createWorktreeReader(topLevel: string, objectFormat: 'sha1' | 's
   };
 }
 
-/** @internal The name git gives to a blob of these bytes. */
-export function blobOid(objectFormat: 'sha1' | 'sha256', bytes: Uint8Array): string {
+/** The name git gives to a blob of these bytes. */
+function blobOid(objectFormat: 'sha1' | 'sha256', bytes: Uint8Array): string {
   return createHash(objectFormat).update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
 }
 

@@ -52,6 +52,40 @@ describe('an unchanged tree', () => {
     expect(third.unchangedSince).toBeUndefined();
   });
 
+  test('given a change that the clean conversion takes away again, when captured, it is seen', async () => {
+    const context = setup({ files: { '.gitattributes': '*.c ident\n', 'a.c': '$Id$\n' } });
+    context.remove('a.c');
+    context.git('checkout', '--', 'a.c');
+    const expanded = readFileSync(join(context.path, 'a.c'), 'utf8');
+    const first = await capture(context);
+    context.write({ 'a.c': expanded.replace(/[0-9a-f]{40}/, 'f'.repeat(40)) });
+    const readOnly = { ...context.env, GIT_OPTIONAL_LOCKS: '0' };
+    expect(runGit(context.path, readOnly, ['status', '--porcelain'])).toBe('');
+
+    const second = await capture(context);
+
+    const { files: changed } = await diffCheckpoints(first, second, { env: context.env });
+    expect(changed.map(({ path }) => path)).toEqual(['a.c']);
+  });
+
+  test('given refs deleted and everything unreachable pruned, when captured again, the snapshot is whole all the same', async () => {
+    const context = setup({ files, manager: { clock: createManualClock({ nowMs: LATER_MS }) } });
+    context.write({ 'a.txt': 'changed\n', 'new.txt': 'remembered\n' });
+    const first = await capture(context);
+    context.git('update-ref', '-d', first.ref);
+    context.git('prune', '--expire=now');
+
+    const same = await capture(context);
+    expect(same).toMatchObject({ tree: first.tree, files: [{ fileName: '0002/changes.patch' }, {}] });
+    context.git('update-ref', '-d', same.ref);
+    context.git('prune', '--expire=now');
+    context.write({ 'b.txt': 'one more\n' });
+    await capture(context);
+
+    const { problems } = await verifyCheckpoints(context.directory, { env: context.env });
+    expect(problems.filter(({ seq }) => seq === 3)).toEqual([]);
+  });
+
   test('given a change that keeps size and times, when captured right after, it is seen', async () => {
     const context = setup({ files });
     context.write({ 'a.txt': 'aaaa\n' });
@@ -449,6 +483,9 @@ describe('prune', () => {
     await expect(context.manager.prune({ keepLast: -1 })).rejects.toThrow(RangeError);
   });
 });
+
+/** So late that no file's times are in doubt, and everything is remembered. */
+const LATER_MS = Date.UTC(2100, 0, 1);
 
 function capture(context: Pick<Setup, 'manager' | 'path'>): Promise<GitDiffRecord> {
   return context.manager.writeGitDiff({ worktree: context.path });

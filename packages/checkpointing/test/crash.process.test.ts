@@ -9,7 +9,7 @@ import { setup, type Setup } from './fixtures/setup.ts';
 
 describe('a capture that is killed', () => {
   test('given kills at random moments, when looked at afterwards, every record is whole, numbers are fresh and the repository is clean', async () => {
-    const rounds = inject('soak') ? 100 : 10;
+    const rounds = inject('soak') ? 100 : 6;
     const context = setup({ files: { 'a.txt': 'a\n', 'dir/b.txt': 'b\n' } });
     const clock = createRealClock();
     const options = {

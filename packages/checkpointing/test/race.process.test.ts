@@ -8,7 +8,7 @@ import { isRoot, setup } from './fixtures/setup.ts';
 
 describe('a work tree that changes while it is captured', () => {
   test('given a process that creates, grows, truncates and deletes files, when captured again and again, every record verifies', async () => {
-    const rounds = inject('soak') ? 200 : 15;
+    const rounds = inject('soak') ? 200 : 8;
     const context = setup({
       files: Object.fromEntries(
         Array.from({ length: 160 }, (_, index) => [

@@ -188,7 +188,7 @@ describe('writeTestOutput', () => {
 describe('the index', () => {
   test('given a torn last line, when read, it is skipped and said, and the next record is whole', async () => {
     const warnings: object[] = [];
-    const logger = { warn: (fields: object) => void warnings.push(fields), debug: () => undefined };
+    const logger = { warn: (fields: object) => void warnings.push(fields) };
     const context = setup({ manager: { logger } });
     await context.manager.writeSummary({ summary: 'first' });
     const torn = await context.manager.writeSummary({ summary: 'second' });

@@ -102,23 +102,19 @@ export function startElection(options: ElectionOptions): Election {
     lost.abort(new Error(`Leadership "${name}" was lost: ${reason}`));
   };
   const confirm = (term: number, stopAtMs: number): void => {
+    if (held !== undefined && held.term !== term) depose('superseded');
     deadline?.cancel();
-    const remainingMs = Math.max(0, stopAtMs - clock.monotonicMs());
-    deadline = clock.setTimer(
-      remainingMs,
-      () => {
-        // The record may still be ours: give it up, so that the next win has a term of its own.
-        mustResign = true;
-        depose('not renewed in time');
-      },
-      { keepAlive: false },
-    );
-    if (held?.term === term) return;
-    depose('superseded');
+    deadline = clock.setTimer(Math.max(0, stopAtMs - clock.monotonicMs()), onDeadline, { keepAlive: false });
+    if (held !== undefined) return;
     const lost = new AbortController();
     held = { term, lost };
     logger.info({ name, holderId, term }, 'leadership.won');
     onElected(term, lost.signal);
+  };
+  const onDeadline = (): void => {
+    // The record may still be ours: give it up, so that the next win has a term of its own.
+    mustResign = true;
+    depose('not renewed in time');
   };
   const ask = async (): Promise<void> => {
     const stopAtMs = clock.monotonicMs() + timing.renewDeadlineMs;

@@ -29,7 +29,7 @@ export const DEFAULT_RETRY_POLICY: RetryPolicy = { policy: 'exponential', baseMs
  */
 export function retryDelayMs(policy: RetryPolicy, failedAttempts: number, random: number): number {
   if (policy.policy === 'fixed') return policy.delayMs;
-  const ceilingMs = Math.min(policy.maxMs, policy.baseMs * 2 ** (failedAttempts - 1));
+  const ceilingMs = Math.min(policy.maxMs, policy.baseMs * 2 ** Math.min(failedAttempts - 1, 52));
   return Math.floor(random * (ceilingMs + 1));
 }
 

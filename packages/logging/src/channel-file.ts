@@ -71,11 +71,7 @@ export function openChannelFile(options: ChannelFileOptions): ChannelFile {
     return { fd, redactor, block, scratch, consumed: last?.spool ?? 0, seen: 0, trimmed: 0 };
   };
   try {
-    if (existsSync(spoolPath)) {
-      spool = openSpool();
-      // Redacted bytes that the timeline does not know are redone from the spool.
-      if (log.size() > indexed) log.truncate(indexed);
-    }
+    if (existsSync(spoolPath)) spool = openSpool();
   } catch (error) {
     log.close();
     throw error;
@@ -176,7 +172,7 @@ function alreadyWritten(paths: RunPaths, channel: OutputChannelName): LoggingErr
   );
 }
 
-/** Both or neither: a log without its record is cut again. */
+/** Bytes count once their record is written: those a failure or a crash left without one are cut and come again. */
 function appendRedacted(
   log: AppendFile,
   journal: Journal,
@@ -186,15 +182,9 @@ function appendRedacted(
   spool: number,
 ): void {
   if (output.byteLength === 0) return;
-  // What an earlier failure left behind its record, when the cut failed as well.
   if (log.size() > offset) log.truncate(offset);
   log.append(output);
-  try {
-    journal.appendRecords([{ channel, offset, bytes: output.byteLength, spool }]);
-  } catch (error) {
-    log.truncate(offset);
-    throw error;
-  }
+  journal.appendRecords([{ channel, offset, bytes: output.byteLength, spool }]);
 }
 
 /** One step's read: a millisecond of the event loop, and more than a redactor ever holds back (about 208 KiB). */

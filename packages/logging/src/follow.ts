@@ -130,18 +130,16 @@ interface Journals extends AsyncDisposable {
 }
 
 async function openJournals(paths: RunPaths): Promise<Journals> {
-  const handles: FileHandle[] = [];
-  const openFile = async (path: string): Promise<FileHandle> => {
-    const handle = await open(path, 'r');
-    handles.push(handle);
-    return handle;
-  };
-  const events = createEntryReader(await openFile(paths.eventsPath), toEntry);
-  const timeline = createEntryReader(await openFile(paths.timelinePath), toRecord);
-  const logs = {
-    stdout: createLogReader(await openFile(logPathOf(paths, 'stdout'))),
-    stderr: createLogReader(await openFile(logPathOf(paths, 'stderr'))),
-  };
+  const files = await openFiles([
+    paths.eventsPath,
+    paths.timelinePath,
+    logPathOf(paths, 'stdout'),
+    logPathOf(paths, 'stderr'),
+  ]);
+  const [eventsFile, timelineFile, stdoutFile, stderrFile] = files;
+  const events = createEntryReader(eventsFile, toEntry);
+  const timeline = createEntryReader(timelineFile, toRecord);
+  const logs = { stdout: createLogReader(stdoutFile), stderr: createLogReader(stderrFile) };
   let waiting: readonly Entry[] = [];
 
   /** The highest number below which nothing is missing, after events, timeline and events again were read. */
@@ -167,10 +165,31 @@ async function openJournals(paths: RunPaths): Promise<Journals> {
       waiting = found.filter((entry) => entry.seq > certain);
       return found.filter((entry) => entry.seq <= certain);
     },
-    async [Symbol.asyncDispose]() {
-      await Promise.all(handles.map((handle) => handle.close()));
-    },
+    [Symbol.asyncDispose]: () => closeFiles(files),
   };
+}
+
+type FourFiles = readonly [FileHandle, FileHandle, FileHandle, FileHandle];
+
+/** All files or none. */
+async function openFiles(paths: readonly [string, string, string, string]): Promise<FourFiles> {
+  const opened: FileHandle[] = [];
+  const openNext = async (path: string): Promise<FileHandle> => {
+    const file = await open(path, 'r');
+    opened.push(file);
+    return file;
+  };
+  const [first, second, third, fourth] = paths;
+  try {
+    return [await openNext(first), await openNext(second), await openNext(third), await openNext(fourth)];
+  } catch (error) {
+    await closeFiles(opened);
+    throw error;
+  }
+}
+
+async function closeFiles(files: readonly FileHandle[]): Promise<void> {
+  await Promise.all(files.map((file) => file.close()));
 }
 
 function toEntry(line: string): Entry | undefined {
@@ -194,25 +213,26 @@ interface EntryReader {
 
 function createEntryReader(handle: FileHandle, parse: (line: string) => Entry | undefined): EntryReader {
   let position = 0;
-  let blockBytes = LINE_BLOCK_BYTES;
+  let block = Buffer.allocUnsafe(LINE_BLOCK_BYTES);
   let isAtEnd = false;
   let lastSeq = 0;
   return {
     isAtEnd: () => isAtEnd,
     lastSeq: () => lastSeq,
     async read() {
-      const block = Buffer.allocUnsafe(blockBytes);
-      const { bytesRead } = await handle.read(block, 0, blockBytes, position);
+      const { bytesRead } = await handle.read(block, 0, block.byteLength, position);
       const end = block.subarray(0, bytesRead).lastIndexOf(NEWLINE) + 1;
-      isAtEnd = bytesRead < blockBytes;
+      isAtEnd = bytesRead < block.byteLength;
+      const entries =
+        end === 0
+          ? []
+          : block
+              .toString('utf8', 0, end - 1)
+              .split('\n')
+              .flatMap((line) => parse(line) ?? []);
       // A line longer than the block: the next call reads it with a larger one.
-      if (end === 0 && !isAtEnd) blockBytes *= 2;
+      if (end === 0 && !isAtEnd) block = Buffer.allocUnsafe(2 * block.byteLength);
       position += end;
-      if (end === 0) return [];
-      const entries = block
-        .toString('utf8', 0, end - 1)
-        .split('\n')
-        .flatMap((line) => parse(line) ?? []);
       lastSeq = entries.at(-1)?.seq ?? lastSeq;
       return entries;
     },

@@ -27,8 +27,8 @@ export interface OutputFollowerOptions {
   readonly onRound: (followed: ReadonlySet<ChannelFile>) => void;
 }
 
-/** @internal How long after the bytes the timeline says so, at most. */
-export const SAMPLE_INTERVAL_MS = 50;
+/** How long after the bytes the timeline says so, at most. */
+const SAMPLE_INTERVAL_MS = 50;
 
 /** @internal */
 export function createOutputFollower({

@@ -2,14 +2,7 @@
  * Takes known secrets and token-shaped strings out of bytes and text.
  * Invariant: the result does not depend on how the input was cut into chunks.
  */
-import {
-  createSearch,
-  shapeBody,
-  type MatchResult,
-  type Needle,
-  type Scan,
-  type Search,
-} from './redaction-search.ts';
+import { createSearch, shapeBody, type Needle, type Scan, type Search } from './redaction-search.ts';
 import { secretForms } from './secret-forms.ts';
 import { DEFAULT_TOKEN_SHAPES, type TokenShape } from './token-shapes.ts';
 
@@ -139,7 +132,7 @@ function redactStep(scan: Scan, bytes: Uint8Array, scratch: RedactionScratch | u
     }
     parts.push(bytes.subarray(copiedTo, at), Buffer.from(`[redacted:${result.name}]`));
     copiedTo = result.end;
-    at = scan.nextCandidate(result.end);
+    at = result.next;
   }
   if (parts.length === 0) {
     return { output: at === bytes.length ? bytes : bytes.subarray(0, at), consumed: at };
@@ -160,8 +153,15 @@ function join(parts: readonly Uint8Array[], scratch: RedactionScratch | undefine
   return scratch.buffer.subarray(0, byteLength);
 }
 
-/** A match together with every match that overlaps its end, so that no part of the second one is left standing. */
-function matchSpan(scan: Scan, at: number): MatchResult | undefined {
+type SpanResult =
+  | { readonly kind: 'match'; readonly end: number; readonly name: string; readonly next: number }
+  | { readonly kind: 'more' };
+
+/**
+ * A match together with every match that overlaps its end, so that no part of the second one is left standing, and the
+ * first candidate after them: what has been skipped once is not looked at again.
+ */
+function matchSpan(scan: Scan, at: number): SpanResult | undefined {
   const first = scan.matchAt(at);
   if (first?.kind !== 'match') return first;
   let end = first.end;
@@ -174,7 +174,7 @@ function matchSpan(scan: Scan, at: number): MatchResult | undefined {
     if (result !== undefined && result.end > end) end = result.end;
     next = scan.nextCandidate(next + 1);
   }
-  return { kind: 'match', end, name: first.name };
+  return { kind: 'match', end, name: first.name, next: next < end ? scan.nextCandidate(end) : next };
 }
 
 function* matchesIn(search: Search, bytes: Uint8Array): Generator<string, void, undefined> {

@@ -82,7 +82,8 @@ export interface RunWriter extends AsyncDisposable {
   /** The newest state, on disk or about to be. */
   state(): RunState;
   /**
-   * Appends a lifecycle event. Synchronous: when it returns, the line is in worker.log.
+   * Appends a lifecycle event. Synchronous: when it returns, the line is in worker.log. Followers end with the terminal
+   * status: the last event of a run comes after `finishOutput` and before that.
    *
    * @throws {@link LoggingError} with code `write-failed`, `closed`
    */

@@ -27,8 +27,8 @@ export interface StateStoreOptions {
   readonly initial: RunState;
 }
 
-/** @internal Progress reaches the disk at most four times a second. */
-export const PROGRESS_INTERVAL_MS = 250;
+/** Progress reaches the disk at most four times a second. */
+const PROGRESS_INTERVAL_MS = 250;
 
 /** @internal */
 export function createStateStore({ files, path, clock, initial }: StateStoreOptions): StateStore {

@@ -1,8 +1,10 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { basename } from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
-import { createRedactor, openRun, reopenRun, type OutputChunk } from '../src/index.ts';
+import { createRealRunFiles, createRedactor, openRun, reopenRun, type OutputChunk } from '../src/index.ts';
 import {
   exitOf,
   isSoundSequence,
@@ -168,7 +170,6 @@ describe('reopen while the child lives on', () => {
     await exitOf(startScript(`process.stdout.write('second|')`, stdout.fd));
     stdout.close();
     await writer.close();
-    const { appendFileSync } = await import('node:fs');
     appendFileSync(paths.stdoutPath, 'sec');
 
     await using again = await reopenRun(paths, { redactor });
@@ -302,6 +303,46 @@ describe('spool pressure', () => {
   });
 });
 
+describe('a spool of many megabytes', () => {
+  const fill = `const block = Buffer.alloc(1 << 20, '.'); for (let n = 0; n < 40; n++) require('fs').writeSync(1, block)`;
+
+  test('given it is read, its consumed part is given back to the disk, and the log has all of it', async () => {
+    const punched: [string, number, number][] = [];
+    const { writer, paths } = await setupLive({
+      redactor: createRedactor(SECRETS),
+      files: {
+        ...createRealRunFiles(),
+        punchHole: async (path, offset, bytes) => void punched.push([basename(path), offset, bytes]),
+      },
+    });
+    using stdout = writer.output('stdout').openForChild();
+    await exitOf(startScript(fill, stdout.fd));
+    await until('consumed', () => writer.state().stdoutBytes === 40 * 1024 * 1024);
+    await until('given back', () => punched.length > 0);
+    await writer.finishOutput();
+
+    expect(punched).toEqual([['.stdout.spool', 0, 32 * 1024 * 1024]]);
+    expect(statSync(paths.stdoutPath).size).toBe(40 * 1024 * 1024);
+  });
+
+  test('given a file system that gives nothing back, it is told once and output goes on', async () => {
+    const errors: string[] = [];
+    const { writer } = await setupLive({
+      redactor: createRedactor(SECRETS),
+      files: { ...createRealRunFiles(), punchHole: () => Promise.reject(new Error('not supported')) },
+      onError: ({ code }) => void errors.push(code),
+    });
+    using stdout = writer.output('stdout').openForChild();
+    await exitOf(startScript(fill, stdout.fd));
+    await until('told', () => errors.length > 0);
+    await exitOf(startScript(fill, stdout.fd));
+    await writer.finishOutput();
+
+    expect(errors).toEqual(['limit-unenforceable']);
+    expect(writer.state().stdoutBytes).toBe(80 * 1024 * 1024);
+  });
+});
+
 describe('limits', () => {
   test('given onLimit fail, it asks once for the step to end and keeps everything', async () => {
     const hits: unknown[] = [];
@@ -320,7 +361,6 @@ describe('limits', () => {
   });
 
   test('given a file system that makes no holes, truncate becomes fail and says why', async () => {
-    const { createRealRunFiles } = await import('../src/index.ts');
     const errors: string[] = [];
     const hits: string[] = [];
     const { writer, clock } = await setup({
@@ -340,7 +380,6 @@ describe('limits', () => {
 
   test('given truncate, head and newest part stay, the gap is recorded and readers step over it', async () => {
     const punched: [number, number][] = [];
-    const { createRealRunFiles } = await import('../src/index.ts');
     const real = createRealRunFiles();
     const { writer, reader, clock, paths } = await setup({
       maxBytesPerStream: 64 * 1024,
@@ -349,7 +388,6 @@ describe('limits', () => {
         // What fallocate(1) does to the bytes, on any file system.
         punchHole: async (path, offset, bytes) => {
           punched.push([offset, bytes]);
-          const { open } = await import('node:fs/promises');
           await using file = await open(path, 'r+');
           await file.write(Buffer.alloc(bytes), 0, bytes, offset);
         },

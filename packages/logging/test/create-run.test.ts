@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { describe, expect, test } from 'vitest';
@@ -177,7 +177,7 @@ describe('reopenRun', () => {
     writer.event({ type: 'worker_started', message: '' });
     writer.event({ type: 'checkpoint_written', message: '' });
     await writer.close();
-    if (text === undefined) (await import('node:fs')).rmSync(paths.statePath);
+    if (text === undefined) rmSync(paths.statePath);
     else writeFileSync(paths.statePath, text);
 
     await using again = await reopenRun(paths);

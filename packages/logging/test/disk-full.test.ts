@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 
 import { createManualClock } from '@conductor-run/clock';
 import { describe, expect, test } from 'vitest';
@@ -111,6 +111,23 @@ describe('a disk on which writing fails from one call on', () => {
     },
   );
 
+  test('given writing and cutting fail for a while, no half line is left when both work again', async () => {
+    const paths = runPaths();
+    const failing = failingFiles(Number.MAX_SAFE_INTEGER, 'everything');
+    await using writer = await createRun(paths, META, { clock: createManualClock(), files: failing.files });
+    writer.event({ type: 'run_prepared', message: 'one' });
+
+    failing.setBroken(true);
+    expect(() => writer.event({ type: 'worker_started', message: 'lost' })).toThrow(LoggingError);
+    failing.setBroken(false);
+    writer.event({ type: 'worker_started', message: 'two' });
+
+    expect(jsonLines(paths.eventsPath).map(({ seq, message }) => [seq, message])).toEqual([
+      [1, 'one'],
+      [2, 'two'],
+    ]);
+  });
+
   test('given a disk that is full for a while, following reports once and catches up by itself', async () => {
     const codes: string[] = [];
     const clock = createManualClock();
@@ -124,7 +141,7 @@ describe('a disk on which writing fails from one call on', () => {
       onError: ({ code }) => void codes.push(code),
     });
     using child = writer.output('stdout').openForChild();
-    (await import('node:fs')).writeSync(child.fd, 'all of it|');
+    writeSync(child.fd, 'all of it|');
 
     failing.setBroken(true);
     await clock.advance(5000);

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
@@ -97,7 +98,21 @@ describe('writable', () => {
 
     await pipeline(Readable.from(blocks), writer.output('stdout').writable());
 
-    expect(Buffer.concat(blocks).equals((await import('node:fs')).readFileSync(paths.stdoutPath))).toBe(true);
+    expect(Buffer.concat(blocks).equals(readFileSync(paths.stdoutPath))).toBe(true);
+  });
+
+  test('given output that is finished, a later write fails and says so', async () => {
+    const { writer, paths } = await setup();
+    const stdout = writer.output('stdout').writable();
+    stdout.write('in time');
+    await writer.finishOutput();
+
+    const error = await new Promise((resolve) => {
+      stdout.write('late', resolve);
+    });
+
+    expect(error).toMatchObject({ code: 'closed' });
+    expect(textOf(paths.stdoutPath)).toBe('in time');
   });
 
   test('given secrets, what may be the start of one is held back until it is known', async () => {
@@ -138,6 +153,25 @@ describe('writable', () => {
     expect(jsonLines(paths.timelinePath)).toHaveLength(1);
     await writer.updateState({ status: 'failed' });
     expect(writer.state().stdoutBytes).toBe(7);
+  });
+
+  test('given a timeline that cannot be written, its bytes leave both logs again: all or nothing', async () => {
+    const failing = failingFiles(Number.MAX_SAFE_INTEGER, 'full');
+    const { writer, paths } = await setup({ files: failing.files, onError: () => {} });
+    const stdout = writer.output('stdout').writable();
+    stdout.write('before|');
+    await writer.flush();
+
+    failing.breakAfter(2);
+    stdout.write('lost');
+    writer.output('stderr').writable().write('lost too');
+    await closed(stdout);
+    failing.setBroken(false);
+
+    expect([textOf(paths.stdoutPath), textOf(paths.stderrPath)]).toEqual(['before|', '']);
+    writer.output('stdout').writable().write('after');
+    await writer.updateState({ status: 'failed' });
+    expect(textOf(paths.stdoutPath)).toBe('before|after');
   });
 
   test('given no onError, the next call of the owner throws it, once', async () => {

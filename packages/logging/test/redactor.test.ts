@@ -113,6 +113,9 @@ describe('stream', () => {
     const redactor = createRedactor({ secrets: { A: 'abcdefgh', B: 'efghijkl' }, patterns: [] });
 
     expect(redactor.redact('--abcdefghijkl--')).toBe('--[redacted:A]--');
+    for (let cut = 0; cut < 16; cut++) {
+      expect(redactInChunks(redactor, Buffer.from('--abcdefghijkl--'), [cut])).toBe('--[redacted:A]--');
+    }
   });
 
   test('given output that is not the start of a secret, nothing is held back', () => {

@@ -49,7 +49,7 @@ function putRun(runsDir: string, index: number, status: RunStatus, bytes = 0): R
 
 describe('pruneRuns', () => {
   test('given ten thousand runs and every limit, the newest that fit stay, live and pinned ones always', async () => {
-    const total = inject('soak') ? 10_000 : 2000;
+    const total = inject('soak') ? 10_000 : 1000;
     const runsDir = temporaryDirectory();
     const paths = Array.from({ length: total }, (_, index) =>
       putRun(runsDir, index, index % 50 === 0 ? 'running' : 'completed'),
@@ -90,6 +90,15 @@ describe('pruneRuns', () => {
     expect((await listRuns(runsDir)).runs.map(({ meta }) => meta.runId)).toEqual(['run-9', 'run-8', 'run-7']);
     expect(report.freedBytes).toBeGreaterThanOrEqual(7 * 1024 * 1024);
     expect(report.removed.every(({ reason }) => reason === 'size')).toBe(true);
+  });
+
+  test('given a run that does not fit, no older one stays in its place, however small', async () => {
+    const runsDir = temporaryDirectory();
+    for (const [index, mib] of [1, 5, 1].entries()) putRun(runsDir, index, 'failed', mib * 1024 * 1024);
+
+    await pruneRuns(runsDir, { maxBytes: 3 * 1024 * 1024 });
+
+    expect((await listRuns(runsDir)).runs.map(({ meta }) => meta.runId)).toEqual(['run-2']);
   });
 
   test('given every status, only runs that have ended go', async () => {

@@ -18,6 +18,12 @@ async function collect(items: AsyncIterable<FollowItem>): Promise<string[]> {
   return seen;
 }
 
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
 const texts = (result: Awaited<ReturnType<RunReader['tail']>>): readonly string[] =>
   result.lines.map(({ text }) => text);
 
@@ -95,6 +101,7 @@ describe('tail', () => {
       ['unknown err', 'undefined'],
     ]);
     expect(await textLines(reader.lines())).toEqual(['known', 'unknown out', 'unknown err']);
+    expect(await textLines(reader.lines({ channel: 'stderr' }))).toEqual(['unknown err']);
   });
 
   test('given nothing, no lines, or a timeline ahead of its log, it gives what there is', async () => {
@@ -117,6 +124,9 @@ describe('tail', () => {
   });
 });
 
+// Two-byte characters at odd offsets: no power of two is a border between two of them.
+const LONG_LINE = `x${'äöü'.repeat(100_000)}`;
+
 describe('lines', () => {
   test('given colours, carriage returns, invalid bytes and a character over a chunk border, lines are readable', async () => {
     const { writer, reader } = await setup();
@@ -138,14 +148,14 @@ describe('lines', () => {
 
   test('given a line of megabytes, it comes in pieces that cut no character', async () => {
     const { writer, reader } = await setup();
-    writer.output('stdout').writable().write('äöü'.repeat(100_000));
+    writer.output('stdout').writable().write(LONG_LINE);
     await writer.flush();
 
     const pieces: LogLine[] = [];
     for await (const line of reader.lines()) pieces.push(line);
 
     expect(pieces.length).toBeGreaterThan(5);
-    expect(pieces.map(({ text }) => text).join('')).toBe('äöü'.repeat(100_000));
+    expect(pieces.map(({ text }) => text).join('')).toBe(LONG_LINE);
     expect(pieces.every(({ isWhole, text }) => !isWhole && Buffer.byteLength(text) <= 64 * 1024)).toBe(true);
     expect(pieces.map(({ offset }) => offset)).toEqual(
       pieces.map((_, index) =>
@@ -194,6 +204,25 @@ describe('follow', () => {
     await writer.updateState({ status: 'failed' });
 
     expect(await following).toEqual(['1:worker_started', '2:hello', '3:step_failed']);
+  });
+
+  test('given a writer that never pauses, nothing is missed, repeated or out of order', async () => {
+    const { writer, reader } = await setup();
+    const following = (async () => {
+      const seqs: number[] = [];
+      for await (const item of reader.follow()) seqs.push(item.seq);
+      return seqs;
+    })();
+    for (let round = 0; round < 4000; round++) {
+      writer.output('stdout').writable().write('x');
+      if (round % 3 === 0) writer.event({ type: 'worker_started', message: 'y'.repeat(round % 200) });
+      await writer.flush();
+      if (round % 7 === 0) await nextTurn();
+    }
+    await writer.updateState({ status: 'failed' });
+
+    const seqs = await following;
+    expect(seqs).toEqual(Array.from({ length: writer.state().lastEventSeq }, (_, index) => index + 1));
   });
 
   test('given a sequence number, it goes on there; given a channel, the other is left out', async () => {

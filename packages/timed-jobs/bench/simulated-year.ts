@@ -55,12 +55,14 @@ const { slotCount } = await simulate({
   toMs: Date.UTC(2027, 0, 1),
 });
 const elapsedMs = clock.monotonicMs() - startedAtMs;
-console.log('schedules  slots      seconds  slots/s');
+const { user, system } = process.cpuUsage();
+console.log('schedules  slots      seconds  CPU s    slots/s');
 console.log(
   [
     '1000'.padEnd(9),
     String(slotCount).padEnd(9),
     (elapsedMs / 1_000).toFixed(2).padEnd(7),
+    ((user + system) / 1e6).toFixed(2).padEnd(7),
     Math.round((slotCount / elapsedMs) * 1_000),
   ].join('  '),
 );

@@ -1,5 +1,5 @@
 /**
- * Time lapse: the real scheduler on the manual clock and a store in memory.
+ * Time lapse: the real scheduler on the manual clock and cursors in memory.
  * Invariant: nothing outside is read or written, so the same input gives the same decisions.
  */
 
@@ -7,7 +7,7 @@ import { createManualClock } from '@conductor-run/clock';
 import type { Absence, SlotDecision, SlotReason } from './plan.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
 import { parseSchedule, type ScheduleSpec } from './schedule.ts';
-import { createMemorySlotStore, type DecideRequest, type SlotStore } from './slot-store.ts';
+import type { DecideAnswer, DecideRequest, SlotStore } from './slot-store.ts';
 
 /** A stretch of time in which nothing is decided. */
 export interface Outage {
@@ -82,22 +82,25 @@ export async function simulate(options: SimulateOptions): Promise<SimulationResu
       `Cannot simulate from "${fromMs}" to "${toMs}" ms: expected two instants in UTC milliseconds, in order`,
     );
   }
-  using clock = createManualClock({ nowMs: fromMs });
+  const clock = createManualClock({ nowMs: fromMs });
   const tallies = new Map<string, Tally>();
   const busyUntilMs = new Map<string, number>();
-  const store = createMemorySlotStore({ keptDecisions: 1 });
+  const cursors = new Map<string, number>();
+  // One leader and no crash: nothing can be stale or decided already.
   const slots: SlotStore = {
-    ...store,
-    async decide(request) {
-      const answer = await store.decide(request);
-      tallyOf(tallies, request.schedule).add(request);
-      onDecision?.({ ...request, decidedAtMs: clock.nowMs() });
-      if (request.decision === 'ran') {
-        const nowMs = clock.nowMs();
-        const beginMs = Math.max(nowMs, busyUntilMs.get(request.schedule) ?? nowMs);
-        busyUntilMs.set(request.schedule, beginMs + workMs(request.schedule));
+    cursor: (schedule) => Promise.resolve(cursors.get(schedule)),
+    decisions: () => Promise.resolve([]),
+    decide(request) {
+      const { schedule, slotMs, decision } = request;
+      const nowMs = clock.nowMs();
+      cursors.set(schedule, slotMs);
+      tallyOf(tallies, schedule).add(request);
+      if (decision === 'ran') {
+        const beginMs = Math.max(nowMs, busyUntilMs.get(schedule) ?? nowMs);
+        busyUntilMs.set(schedule, beginMs + workMs(schedule));
       }
-      return answer;
+      onDecision?.({ ...request, decidedAtMs: nowMs });
+      return DECIDED;
     },
   };
   const scheduler = createScheduler({
@@ -122,7 +125,7 @@ export async function simulate(options: SimulateOptions): Promise<SimulationResu
     clock.setWallTime(Math.max(nextMs, clock.nowMs()));
     if (passCount++ % PASSES_PER_TURN === 0) await clock.advance(0);
     const { failures } = await scheduler.decideDue(context);
-    // Only a callback of the caller can have failed: the store is in memory.
+    // Only a callback of the caller can have failed.
     if (failures[0] !== undefined) throw failures[0].error;
   }
   const schedules = scheduler.schedules().map(({ name }) => tallyOf(tallies, name).result(name));
@@ -170,3 +173,4 @@ function tallyOf(tallies: Map<string, Tally>, schedule: string): Tally {
 }
 
 const PASSES_PER_TURN = 256;
+const DECIDED: Promise<DecideAnswer> = Promise.resolve({ outcome: 'decided' });

@@ -104,11 +104,15 @@ function takeDay(pending: { readonly day: string; readonly line: string }[]): {
 /** Makes the directory and, when a crash or a full disk tore the last line, ends that line. */
 async function openFile(logDir: string, day: string): Promise<void> {
   await mkdir(logDir, { recursive: true });
-  await using file = await open(fileOf(logDir, day), 'a+');
-  const { size } = await file.stat();
-  if (size === 0) return;
-  const { buffer } = await file.read({ buffer: Buffer.alloc(1), position: size - 1 });
-  if (buffer[0] !== NEWLINE) await file.appendFile('\n');
+  const file = await open(fileOf(logDir, day), 'a+');
+  try {
+    const { size } = await file.stat();
+    if (size === 0) return;
+    const { buffer } = await file.read({ buffer: Buffer.alloc(1), position: size - 1 });
+    if (buffer[0] !== NEWLINE) await file.appendFile('\n');
+  } finally {
+    await file.close();
+  }
 }
 
 async function removeOld(logDir: string, today: string, retentionDays: number): Promise<void> {

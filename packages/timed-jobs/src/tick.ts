@@ -125,7 +125,12 @@ async function runTick<Services>(
     if (isOver) throw gateBroken('its work was called after the tick was over');
     isCalled = true;
     absences.end(clock.nowMs());
-    await runAll(options, request, record, leadership, signal, absences, counts);
+    const follower = followBoth(signal, leadership.signal);
+    try {
+      await runAll(options, request, record, leadership, follower.signal, absences, counts);
+    } finally {
+      follower.letGo();
+    }
   };
 
   try {
@@ -152,15 +157,14 @@ async function runAll<Services>(
   request: TickRequest<Services>,
   record: TickRecord,
   leadership: Leadership,
-  stopSignal: AbortSignal,
+  tickSignal: AbortSignal,
   absences: AbsenceLog,
   counts: { runnerCount: number; failedRunnerCount: number },
 ): Promise<void> {
-  using tickSignal = followBoth(stopSignal, leadership.signal);
   for (const registered of request.selection) {
     const { name } = registered;
-    if (tickSignal.signal.aborted || registered.abandoned !== undefined) {
-      const result = tickSignal.signal.aborted ? 'tick_aborted' : 'still_running';
+    if (tickSignal.aborted || registered.abandoned !== undefined) {
+      const result = tickSignal.aborted ? 'tick_aborted' : 'still_running';
       record.speak();
       record.runner(name, 'runner_skipped', { result });
       continue;
@@ -171,7 +175,7 @@ async function runAll<Services>(
     const end = await runRunner(
       registered,
       (signal) => makeContext(options, request, record, leadership, registered, signal, absences),
-      tickSignal.signal,
+      tickSignal,
       options.clock,
     );
     const durationMs = options.clock.monotonicMs() - startedAtMs;
@@ -255,26 +259,22 @@ function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> 
   });
 }
 
-/** A signal that follows two others; disposing it lets go of the long-lived one. */
+/** A signal that follows two others, and a way to let go of the long-lived one. */
 function followBoth(
   first: AbortSignal,
   second: AbortSignal | undefined,
-): Disposable & { readonly signal: AbortSignal } {
+): { readonly signal: AbortSignal; readonly letGo: () => void } {
   const controller = new AbortController();
   const sources = second === undefined ? [first] : [first, second];
-  const onAbort = (): void => {
-    controller.abort(sources.find((source) => source.aborted)?.reason);
-  };
+  const onAbort = (): void => controller.abort(sources.find((source) => source.aborted)?.reason);
   for (const source of sources) {
     if (source.aborted) onAbort();
     else source.addEventListener('abort', onAbort, { once: true });
   }
-  return {
-    signal: controller.signal,
-    [Symbol.dispose]: () => {
-      for (const source of sources) source.removeEventListener('abort', onAbort);
-    },
+  const letGo = (): void => {
+    for (const source of sources) source.removeEventListener('abort', onAbort);
   };
+  return { signal: controller.signal, letGo };
 }
 
 const QUIET_FOR_MS = 1_000;

@@ -178,10 +178,9 @@ export function createTimedJobs<Services = undefined>(
       isStarted = false;
       const message = `Cannot go on: stopped, and ${graceMs} ms of grace are over`;
       const abort = (): void => ticker.abort(new TimedJobsError('runner-aborted', message));
-      {
-        using _timer = ticker.current() === undefined ? undefined : deadline.onExpired(abort);
-        await ticker.current();
-      }
+      const timer = ticker.current() === undefined ? undefined : deadline.onExpired(abort);
+      await ticker.current();
+      timer?.cancel();
       // Those that heed their signal need a moment to unwind; those that do not are named.
       const unwinding = Promise.all(abandonedRunners().map(async ({ abandoned }) => abandoned));
       await settleWithin(clock, unwinding, UNWIND_MS);

@@ -15,7 +15,12 @@ const CHILD = join(import.meta.dirname, 'fixtures', 'scheduler-child.ts');
 async function startChild(path: string): Promise<ChildProcess> {
   const child = spawn(process.execPath, [CHILD, path], { stdio: ['pipe', 'pipe', 'inherit'] });
   onTestFinished(() => void child.kill('SIGKILL'));
-  await once(child.stdout ?? child, 'data');
+  const died = once(child, 'exit').then(() => {
+    throw new Error('Cannot lead: the child ended before it was ready');
+  });
+  // Once it leads, it is meant to die.
+  died.catch(() => undefined);
+  await Promise.race([once(child.stdout ?? child, 'data'), died]);
   return child;
 }
 

@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { runStep, type StepRequest } from '@conductor-run/worker-runner';
+import { runStep, startSupervised, type StepRequest } from '@conductor-run/worker-runner';
 
 const rounds = Number(process.argv[2] ?? 60);
 const root = mkdtempSync(join(tmpdir(), 'worker-runner-bench-'));
@@ -33,10 +33,14 @@ const bare = (): Promise<unknown> =>
     spawn('true', { stdio: 'ignore', detached: true }).once('exit', resolve);
   });
 
+const supervised = async (checkpoint: NonNullable<StepRequest['checkpoint']>): Promise<unknown> =>
+  (await startSupervised(requestOf(checkpoint), { idleExitMs: 2000 })).result;
+
 const ways: readonly (readonly [string, () => Promise<unknown>])[] = [
   ['bare spawn', bare],
   ['attached, no checkpoints', () => runStep(requestOf({ mode: 'disabled' }))],
   ['attached', () => runStep(requestOf({}))],
+  ['supervised', () => supervised({ mode: 'disabled' })],
 ];
 
 const timesByWay = new Map<string, number[]>(ways.map(([name]) => [name, []]));

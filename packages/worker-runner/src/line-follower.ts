@@ -43,8 +43,8 @@ export function followLines(options: LineFollowerOptions): LineFollower {
   let isClosed = false;
   let timer: Timer | undefined;
 
-  const endLine = (tail: Buffer, endOffset: number): void => {
-    const line = isTooLong ? undefined : Buffer.concat([...pending, tail]).toString('utf8');
+  const endLine = (endOffset: number): void => {
+    const line = isTooLong ? undefined : Buffer.concat(pending).toString('utf8');
     pending = [];
     pendingBytes = 0;
     isTooLong = false;
@@ -60,7 +60,8 @@ export function followLines(options: LineFollowerOptions): LineFollower {
   const takeChunk = (chunk: Buffer, chunkOffset: number): void => {
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
-      endLine(chunk.subarray(start, end), chunkOffset + end + 1);
+      keep(chunk.subarray(start, end));
+      endLine(chunkOffset + end + 1);
       start = end + 1;
     }
     keep(chunk.subarray(start));
