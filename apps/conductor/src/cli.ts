@@ -8,6 +8,8 @@ import { addExecCommand } from './commands/exec.ts';
 import { addForecastCommand } from './commands/forecast.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addJobsCommand } from './commands/jobs.ts';
+import { addLogsCommand } from './commands/logs.ts';
+import { addLeaderCommand, addNodesCommand } from './commands/nodes.ts';
 import { addRunCommand } from './commands/run.ts';
 import { addRunsCommand } from './commands/runs.ts';
 import { addSimulateCommand } from './commands/simulate.ts';
@@ -15,6 +17,7 @@ import { addStartCommand } from './commands/start.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addStoreCommand } from './commands/store.ts';
 import { addWhyCommand } from './commands/why.ts';
+import { addWorktreesCommand } from './commands/worktrees.ts';
 import { ConductorError, type ConductorErrorCode } from './errors.ts';
 import { EXIT } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
@@ -57,6 +60,10 @@ const COMMANDS: readonly AddCommand[] = [
   addSimulateCommand,
   addRunsCommand,
   addCheckpointsCommand,
+  addWorktreesCommand,
+  addNodesCommand,
+  addLeaderCommand,
+  addLogsCommand,
   addStoreCommand,
   addConfigCommand,
 ];

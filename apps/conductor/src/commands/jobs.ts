@@ -2,6 +2,7 @@
 import type { Attempt, Job, JobStore } from '@conductor-run/job-store';
 import type { Command } from 'commander';
 
+import { allJobs } from '../all-jobs.ts';
 import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
@@ -119,18 +120,6 @@ function addSteer(jobs: Command, io: CliIo, verb: 'cancel' | 'retry' | 'remove')
     if (context.json) context.printJson({ job: name, key, outcome });
     else context.print(`${name}: ${outcome.replaceAll('_', ' ')}\n`);
   });
-}
-
-/** All pages of a listing. */
-async function allJobs(store: JobStore, filter: { status?: Job['status']; kind?: string }): Promise<Job[]> {
-  const jobs: Job[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await store.list({ ...filter, limit: 1_000, ...(cursor !== undefined && { cursor }) });
-    jobs.push(...page.jobs);
-    cursor = page.nextCursor;
-  } while (cursor !== undefined);
-  return jobs;
 }
 
 /**

@@ -17,6 +17,7 @@ import { startHeartbeat } from './heartbeat.ts';
 import { createJobScheduler, schedulesOf } from './job-scheduler.ts';
 import { adoptTasks, type LeftTask, runLeasedTask } from './leased-task.ts';
 import { lockNode } from './node-lock.ts';
+import { createRetention } from './retention.ts';
 import { startInOrder, type StartStep } from './start-order.ts';
 import { createWatchers, type Watchers } from './watchers.ts';
 
@@ -173,6 +174,9 @@ function createNodeTimedJobs(options: DaemonOptions, parts: Parts): NodeTimedJob
     logger,
   });
   timedJobs.registerRunner(watchers.runner);
+  timedJobs.registerRunner(
+    createRetention({ store, settings, rootDir: config.rootDir, clock: io.clock, logger }),
+  );
   return { timedJobs, watchers };
 }
 
