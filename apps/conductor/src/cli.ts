@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 
 import { addCheckpointsCommand } from './commands/checkpoints.ts';
 import { addConfigCommand } from './commands/config.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
 import { addEnqueueCommand } from './commands/enqueue.ts';
 import { addExecCommand } from './commands/exec.ts';
 import { addForecastCommand } from './commands/forecast.ts';
@@ -64,6 +65,7 @@ const COMMANDS: readonly AddCommand[] = [
   addNodesCommand,
   addLeaderCommand,
   addLogsCommand,
+  addDoctorCommand,
   addStoreCommand,
   addConfigCommand,
 ];
