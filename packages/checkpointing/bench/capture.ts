@@ -8,6 +8,7 @@ import {
   copyFileSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -23,7 +24,9 @@ const temp = mkdtempSync(join(tmpdir(), 'checkpointing-bench-'));
 const home = join(temp, 'home');
 mkdirSync(home);
 const env = { PATH: process.env['PATH'] ?? '', HOME: home, GIT_CONFIG_NOSYSTEM: '1' };
-const ROUNDS = 9;
+const ROUNDS = 5;
+/** The packs of each generated commit. */
+const packsOf = new Map<string, ReadonlySet<string>>();
 
 try {
   for (const files of sizes.length > 0 ? sizes : [10_000, 100_000]) await benchRepository(files);
@@ -119,6 +122,9 @@ async function benchMemory(repo: string): Promise<void> {
 /** Objects of the round before would make the next one look fast. */
 function forget(repo: string): void {
   git(repo, 'prune', '--expire=now');
+  const packs = join(repo, '.git/objects/pack');
+  const own = packsOf.get(repo) ?? new Set();
+  for (const name of readdirSync(packs)) if (!own.has(name)) rmSync(join(packs, name), { force: true });
 }
 
 function generate(files: number): string {
@@ -134,6 +140,7 @@ function generate(files: number): string {
   git(repo, 'add', '--all');
   git(repo, '-c', 'user.name=B', '-c', 'user.email=b@localhost', 'commit', '--quiet', '--message=first');
   git(repo, 'repack', '-adq');
+  packsOf.set(repo, new Set(readdirSync(join(repo, '.git/objects/pack'))));
   return repo;
 }
 
@@ -145,10 +152,21 @@ function change(repo: string, count: number): void {
     if (kind === 9) rmSync(path);
     else if (kind < 6) appendFileSync(path, `changed ${index}\n`);
     else {
-      const content = index % 20 === 6 ? Buffer.alloc(50_000, index) : `new ${index}\n`.repeat(50);
+      const content = index % 20 === 6 ? noise(index) : `new ${index}\n`.repeat(50);
       writeFileSync(join(repo, `d${index % 97}`, `new-${index}`), content);
     }
   }
+}
+
+/** 50 KB that do not compress, different for each seed. */
+function noise(seed: number): Buffer {
+  const bytes = Buffer.alloc(50_000);
+  let state = seed + 1;
+  for (let index = 0; index < bytes.length; index += 4) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    bytes.writeUInt32LE(state, index);
+  }
+  return bytes;
 }
 
 function addAll(repo: string): void {

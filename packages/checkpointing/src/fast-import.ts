@@ -36,7 +36,9 @@ export interface ImportOptions {
 
 /** @internal */
 export async function startTreeImport(view: GitView, options: ImportOptions): Promise<TreeImport> {
-  const feed = view.feed({ args: ['fast-import', '--quiet', '--force', '--done', '--date-format=raw'] });
+  const feed = view.feed({
+    args: ['fast-import', '--quiet', '--force', '--done', '--depth=0', '--date-format=raw'],
+  });
   const batch = Buffer.allocUnsafe(BATCH_BYTES);
   let used = 0;
 

@@ -13,11 +13,12 @@ import { openWorktree, type Repository, type SnapshotBase } from './git-reposito
 import { createView, removeView, type GitView } from './git-view.ts';
 import { transferObjects } from './object-transfer.ts';
 import { requireCount, type GitOptions, type Redactor } from './options.ts';
+import { createPatchCounter } from './patch-counter.ts';
 import { describeFile, folderName, workFolderName, writeRecordFile } from './record-store.ts';
 import type { CheckpointFile, GitDiffRecord, IndexSnapshot, RecordedPath } from './record.ts';
 import { writeRef, readRef } from './snapshot-ref.ts';
 import { takeSnapshot, type CaptureMemory, type Snapshot } from './snapshot.ts';
-import { readPatchTotals, writePatch } from './tree-diff.ts';
+import { writePatch } from './tree-diff.ts';
 
 /** How to capture a work tree. */
 export interface GitDiffOptions extends Pick<GitOptions, 'signal' | 'timeoutMs'> {
@@ -227,11 +228,11 @@ async function store(job: CaptureJob): Promise<GitDiffBody> {
       : writePatch(view, base.tree, indexTree, join(folder, INDEX_PATCH_NAME)),
     writeRef(git, repo, ref, snapshot.commit, join(view.gitDir, 'new-ref')),
   ]);
-  const described = (name: string): Promise<CheckpointFile> =>
-    describeFile(directory, `${folderName(seq)}/${name}`, 'git-patch', 'text/x-diff');
-  const [diffStat, ...files] = await Promise.all([
-    readPatchTotals(join(folder, PATCH_NAME)),
-    described(PATCH_NAME),
+  const counter = createPatchCounter();
+  const described = (name: string, look?: (chunk: Buffer) => void): Promise<CheckpointFile> =>
+    describeFile(directory, `${folderName(seq)}/${name}`, 'git-patch', 'text/x-diff', look);
+  const files = await Promise.all([
+    described(PATCH_NAME, (chunk) => counter.add(chunk)),
     writeRecordFile(directory, seq, {
       name: 'status.z',
       format: 'porcelain-v2-z',
@@ -240,6 +241,7 @@ async function store(job: CaptureJob): Promise<GitDiffBody> {
     }),
     ...(indexTree === undefined ? [] : [described(INDEX_PATCH_NAME)]),
   ]);
+  const diffStat = counter.totals();
   return {
     ...describe(job, diffStat),
     summary: job.options.summary ?? `${diffStat.filesChanged} files differ from ${base.ref}`,

@@ -101,6 +101,8 @@ function viewConfig(repo: Repository, conversions: ViewOptions['conversions']): 
     'untrackedCache = false',
     'safecrlf = false',
     'looseCompression = 1',
+    '[pack]',
+    'compression = 1',
     '[fastimport]',
     'unpackLimit = 100',
   ];

@@ -132,12 +132,13 @@ export async function writeRecordFile(
   };
 }
 
-/** @internal Describes a file that is already in place. */
+/** @internal Describes a file that is already in place; `look` sees its bytes on the way. */
 export async function describeFile(
   directory: string,
   fileName: string,
   format: string,
   mediaType: string,
+  look: (chunk: Buffer) => void = () => undefined,
 ): Promise<CheckpointFile> {
   const hash = createHash('sha256');
   const chunk = Buffer.allocUnsafe(256 * 1024);
@@ -148,6 +149,7 @@ export async function describeFile(
       const { bytesRead } = await handle.read(chunk, 0, chunk.length, null);
       if (bytesRead === 0) break;
       hash.update(chunk.subarray(0, bytesRead));
+      look(chunk.subarray(0, bytesRead));
       bytes += bytesRead;
     }
   } finally {

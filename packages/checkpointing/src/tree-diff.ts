@@ -45,53 +45,19 @@ export async function listTreeChanges(
 }
 
 /**
- * @internal Writes the patch into a new file; it goes there straight from git. Before the patch stands what git calls raw
- * and numstat, which `git apply` skips.
+ * @internal Writes the patch into a new file; it goes there straight from git. Before the patch stands the list of files git
+ * calls raw, which `git apply` skips.
  */
 export async function writePatch(view: GitView, from: string, to: string, path: string): Promise<void> {
   const temporary = `${path}.tmp`;
   const handle = await open(temporary, 'wx', 0o600);
   try {
-    if (from !== to)
-      await view.run({ args: [...PATCH_ARGS, '--raw', '--numstat', from, to], stdoutFd: handle.fd });
+    if (from !== to) await view.run({ args: [...PATCH_ARGS, '--raw', from, to], stdoutFd: handle.fd });
     await handle.sync();
   } finally {
     await handle.close();
   }
   await rename(temporary, path);
-}
-
-/** @internal The totals in the head of a patch file. */
-export async function readPatchTotals(path: string): Promise<DiffStat> {
-  let filesChanged = 0;
-  let insertions = 0;
-  let deletions = 0;
-  for (const line of (await readHead(path)).split('\n')) {
-    if (line === '' || line.startsWith(':')) continue;
-    const [added = '', removed = ''] = line.split('\t', 2);
-    filesChanged++;
-    insertions += toCount(added) ?? 0;
-    deletions += toCount(removed) ?? 0;
-  }
-  return { filesChanged, insertions, deletions };
-}
-
-/** Everything before the first empty line, where the patch itself begins. */
-async function readHead(path: string): Promise<string> {
-  const handle = await open(path, 'r');
-  try {
-    const chunk = Buffer.alloc(64 * 1024);
-    let head = '';
-    for (;;) {
-      const { bytesRead } = await handle.read(chunk, 0, chunk.length, null);
-      head += chunk.toString('latin1', 0, bytesRead);
-      const end = head.indexOf('\n\n');
-      if (end >= 0) return head.slice(0, end);
-      if (bytesRead === 0) return head;
-    }
-  } finally {
-    await handle.close();
-  }
 }
 
 /** @internal The patch of one path as text. Bytes of its name that are not UTF-8 match any byte: arguments are text. */

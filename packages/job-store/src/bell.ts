@@ -5,6 +5,7 @@
  */
 import { closeSync, futimesSync, openSync, watch, type FSWatcher } from 'node:fs';
 import type { Clock } from '@conductor-run/clock';
+import { JobStoreError } from './errors.ts';
 import type { Logger } from './logger.ts';
 
 /** @internal A bell other processes can hear. */
@@ -18,12 +19,17 @@ export interface Bell {
 
 /** @internal Opens the bell of a store, creating its file. */
 export function openBell(path: string, clock: Clock, logger: Logger): Bell {
-  const file = openSync(path, 'a');
+  const file = openBellFile(path);
   let watcher: FSWatcher | undefined;
   return {
     ring() {
       const nowS = clock.nowMs() / 1000;
-      futimesSync(file, nowS, nowS);
+      try {
+        futimesSync(file, nowS, nowS);
+      } catch (error) {
+        // The work is committed; those who wait find it at their next look.
+        logger.warn({ err: error, path }, 'bell.failed');
+      }
     },
     listen(onRing) {
       if (watcher !== undefined) return;
@@ -35,4 +41,14 @@ export function openBell(path: string, clock: Clock, logger: Logger): Bell {
       closeSync(file);
     },
   };
+}
+
+function openBellFile(path: string): number {
+  try {
+    return openSync(path, 'a');
+  } catch (error) {
+    throw new JobStoreError('io', `Cannot open bell "${path}": not writable, expected a writable directory`, {
+      cause: error,
+    });
+  }
 }

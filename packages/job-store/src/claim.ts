@@ -66,7 +66,7 @@ export function requireClaimNext(request: ClaimNextRequest): ClaimNextRequest {
 }
 
 /** @internal Ends expired leases and lets due jobs through the gate, a bounded number at a time. */
-export function sweep(context: ClaimContext, nowMs: number): void {
+function sweep(context: ClaimContext, nowMs: number): void {
   const { writes } = context;
   const bounds = { nowMs, limit: SWEEP_LIMIT };
   if (writes.hasExpired.get({ nowMs }) !== undefined) {

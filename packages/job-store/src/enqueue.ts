@@ -2,7 +2,7 @@
 import { MAX_KIND_LENGTH, requireInteger, requireText, toJson } from './options.ts';
 import type { EnqueueRequest } from './requests.ts';
 import type { EnqueueResult } from './results.ts';
-import { LARGE_VALUE_BITS, parseEnqueuedRow } from './rows.ts';
+import { parseEnqueuedRow } from './rows.ts';
 import type { Params, Prepared, WriteStatements } from './statements.ts';
 
 /** @internal A checked enqueue: what callers may change afterwards no longer matters. */
@@ -48,7 +48,9 @@ export function enqueueOne(context: EnqueueContext, request: PreparedEnqueue, no
   }
   const raised = parseEnqueuedRow(row);
   if (isLarge(request.payload)) {
-    context.statements.putLargeValue.run({ jobId: raised.job_id, name: 'payload', value: request.payload });
+    const jobId = raised.job_id;
+    context.statements.markLargePayload.run({ jobId });
+    context.statements.putLargeValue.run({ jobId, name: 'payload', value: request.payload });
   }
   return { jobId: raised.job_id, watermark: raised.input_watermark, isRaised: true };
 }
@@ -76,21 +78,16 @@ export function isLarge(json: string | null): json is string {
 }
 
 function enqueueParams(context: EnqueueContext, request: PreparedEnqueue, nowMs: number): Params {
-  const dueAtMs = request.dueAtMs ?? nowMs;
-  const large = isLarge(request.payload);
   return {
     kind: request.kind,
     key: request.key,
-    queue: dueAtMs <= nowMs ? 1 : 2,
     priority: request.priority,
     concurrencyKey: request.concurrencyKey,
     watermark: request.watermark,
-    dueAtMs,
+    dueAtMs: request.dueAtMs ?? nowMs,
     retries: request.retries,
     defaultRetries: context.defaultRetries,
-    payload: large ? null : request.payload,
-    hasPayload: request.payload === null ? 0 : 1,
-    largeValues: large ? LARGE_VALUE_BITS.payload : 0,
+    payload: isLarge(request.payload) ? null : request.payload,
     nowMs,
   };
 }

@@ -86,12 +86,12 @@ export function createGroupCommit(options: GroupOptions): GroupCommit {
       for (const { reject } of batch) reject(reason);
       return;
     }
-    onCommitted(new Set(batch.map(({ call }) => call.verb)));
     for (const [index, { resolve, reject }] of batch.entries()) {
       const outcome = outcomes[index];
       if (outcome === undefined || 'error' in outcome) reject(toJobStoreError('write', path, outcome?.error));
       else resolve(outcome.value);
     }
+    onCommitted(new Set(batch.map(({ call }) => call.verb)));
   };
 
   /** The quick way: no savepoints. When a call fails, everything is rolled back and run again, one by one. */

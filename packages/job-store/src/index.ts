@@ -62,5 +62,6 @@ export type {
   OpenJobStoreOptions,
   SqliteJobStore,
   SqlValue,
+  SyncJobStore,
 } from './sqlite-job-store.ts';
 export { startLeaderLoop, type LeaderLoop, type LeaderLoopOptions, type LeaderState } from './leader-loop.ts';

@@ -36,16 +36,36 @@ import { runCall, type AnyVerb, type Call } from './verbs.ts';
  */
 export async function openJobStore(options: OpenJobStoreOptions): Promise<SqliteJobStore> {
   const settings = requireOptions(options);
-  const { path, clock, random, busyTimeoutMs, logger } = settings;
+  const { path, clock, random, busyTimeoutMs } = settings;
   const connection = { path, clock, random, busyTimeoutMs };
   const db = await openMainFile(connection, settings.durability);
+  try {
+    return createStore(db, settings);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** Puts the parts of an open store together. */
+function createStore(db: Database, settings: Settings): SqliteJobStore {
+  const { path, clock, random, busyTimeoutMs, logger } = settings;
+  const connection = { path, clock, random, busyTimeoutMs };
   const engine = createEngine(db, settings);
   const transactions = createTransactions({ ...connection, db });
   const signals = createDueSignals({
     clock,
     bell: openBell(`${path}-bell`, clock, logger),
     pollMs: settings.pollMs,
-    nextInstantMs: () => toInteger(engine.readStatements.nextInstant.get({})),
+    nextInstantMs: () => {
+      try {
+        return toInteger(engine.readStatements.nextInstant.get({}));
+      } catch (error) {
+        // This runs in a timer, where nobody could catch it; the slow look goes on.
+        logger.warn({ err: error, path }, 'due.unknown');
+        return undefined;
+      }
+    },
   });
   const onCommitted = (verbs: ReadonlySet<AnyVerb>): void => wakeFor(verbs, signals, engine);
   const group = createGroupCommit({ ...connection, db, onCommitted });

@@ -27,7 +27,7 @@ export interface PreparedSlot {
 }
 
 /** @internal The leadership whose terms count when nobody says otherwise. */
-export const DEFAULT_LEADERSHIP = 'leader';
+const DEFAULT_LEADERSHIP = 'leader';
 
 /** @internal Checks a decision; throws TypeError or RangeError. */
 export function requireSlot(request: SlotRequest): PreparedSlot {

@@ -79,13 +79,16 @@ export interface JobStoreTransaction extends JobWrites, JobReads {
   query(sql: string, parameters?: Readonly<Record<string, SqlValue>>): readonly unknown[];
 }
 
+/** The calls on jobs, each done when it returns. */
+export interface SyncJobStore extends JobWrites, JobReads {}
+
 /** A job store on SQLite. */
 export interface SqliteJobStore extends JobStore {
   /**
    * The same calls, each in a transaction of its own, done when they return. They block the event loop for that long,
    * and throw at once with code `busy` while another process writes: the plain calls wait for their turn instead.
    */
-  readonly sync: JobWrites & JobReads;
+  readonly sync: SyncJobStore;
   /**
    * Runs `work` in one transaction: everything in it happens, or nothing when it throws. Waits its turn while other
    * processes write; `work` then runs once, in one turn of the event loop, and must not return a promise.

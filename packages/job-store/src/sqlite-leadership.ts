@@ -52,14 +52,20 @@ export function createSqliteLeadership(options: SqliteLeadershipOptions): Sqlite
   const nodeWatch = createChangeWatch(clock);
   let opening: Promise<LeadershipFile> | undefined;
   let isClosed = false;
-  const file = (): Promise<LeadershipFile> => {
+  const file = async (): Promise<LeadershipFile> => {
     if (isClosed) {
       throw new JobStoreError('closed', 'Cannot use leadership: its store is closed, expected an open one');
     }
     opening ??= options
       .open()
       .then(({ db, transactions }) => ({ db, transactions, statements: prepareLeadership(db) }));
-    return opening;
+    try {
+      return await opening;
+    } catch (error) {
+      // The next call tries again.
+      opening = undefined;
+      throw error;
+    }
   };
 
   const acquireLeadership = async (request: AcquireLeadershipRequest): Promise<AcquireLeadershipResult> => {
@@ -150,7 +156,9 @@ export function createSqliteLeadership(options: SqliteLeadershipOptions): Sqlite
     calls,
     async close() {
       isClosed = true;
-      if (opening !== undefined) (await opening).db.close();
+      // A file that could not be opened was reported to whoever asked for it.
+      const opened = await opening?.catch(() => undefined);
+      opened?.db.close();
     },
   };
 }

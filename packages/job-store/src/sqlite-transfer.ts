@@ -2,7 +2,7 @@
  * Export and import of the SQLite engine, each on connections of its own: an export reads one snapshot while writers go
  * on, an import is one transaction that may wait for its input.
  */
-import type { Database, Statement } from 'better-sqlite3';
+import Database, { type Statement } from 'better-sqlite3';
 import { z } from 'zod';
 import { isLarge } from './enqueue.ts';
 import { JobStoreError } from './errors.ts';
@@ -21,8 +21,8 @@ import {
 
 /** @internal The two files of a store, opened for this transfer alone. */
 export interface TransferFiles {
-  readonly main: Database;
-  readonly leadership: Database;
+  readonly main: Database.Database;
+  readonly leadership: Database.Database;
 }
 
 /** @internal Every record of the store. Closes the files when it is done or given up. */
@@ -66,7 +66,7 @@ export async function importLines(
     for await (const line of lines) {
       lineNumber += 1;
       if (lineNumber === 1) requireTransferHeader(line);
-      else if (line !== '') insert(parseTransferRecord(line, lineNumber));
+      else if (line !== '') insertLine(insert, line, lineNumber);
     }
     if (lineNumber === 0) requireTransferHeader('');
     files.leadership.exec('commit');
@@ -76,6 +76,19 @@ export async function importLines(
     // Closing rolls back what was not committed.
     files.main.close();
     files.leadership.close();
+  }
+}
+
+function insertLine(insert: (record: TransferRecord) => void, line: string, lineNumber: number): void {
+  try {
+    insert(parseTransferRecord(line, lineNumber));
+  } catch (error) {
+    if (!(error instanceof Database.SqliteError) || !error.code.startsWith('SQLITE_CONSTRAINT')) throw error;
+    throw new JobStoreError(
+      'transfer-invalid',
+      `Cannot import line ${lineNumber}: its values contradict each other or an earlier line, expected those of an export`,
+      { cause: error },
+    );
   }
 }
 

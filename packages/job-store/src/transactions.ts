@@ -1,6 +1,7 @@
 /** Write transactions of one connection. Invariant: a transaction ends in the turn it began; nothing is awaited inside. */
 import type { Clock } from '@conductor-run/clock';
 import type { Database, Statement } from 'better-sqlite3';
+import { JobStoreError } from './errors.ts';
 import { retryBusy } from './retry-busy.ts';
 import { toJobStoreError } from './sqlite-errors.ts';
 
@@ -37,6 +38,9 @@ export function createTransactions(options: TransactionOptions): Transactions {
     async whenFree(work) {
       // The work must not run again when it is the work that throws, so its failure travels as a value.
       const outcome = await retryBusy(clock, busyTimeoutMs, random, () => {
+        if (!db.open) {
+          throw new JobStoreError('closed', `Cannot write job store "${path}": closed, expected an open one`);
+        }
         statements.begin.run();
         return settle(() => finishTransaction(db, statements, work));
       }).catch((error: unknown) => {

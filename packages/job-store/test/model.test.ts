@@ -93,7 +93,7 @@ describe('model', () => {
     let count = 0;
 
     const property = fc.asyncProperty(
-      fc.array(command, { minLength: 1, maxLength: 30 }),
+      fc.array(command, { minLength: 1, maxLength: inject('soak') ? 30 : 20 }),
       async (commands) => {
         const dir = join(runs, `${(count += 1)}`);
         mkdirSync(dir);

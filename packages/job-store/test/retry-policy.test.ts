@@ -23,6 +23,11 @@ describe('retryDelayMs', () => {
     expect(fc.defaultReportMessage(fc.check(property))).toBeUndefined();
   });
 
+  test('given no base and more than a thousand failures, when it is asked, it is no wait rather than no number', () => {
+    // Seed -21482233, path 18:0:1:0:3:1:0:0:0:0:1 of the property above.
+    expect(retryDelayMs({ policy: 'exponential', baseMs: 0, maxMs: 0 }, 1025, 0)).toBe(0);
+  });
+
   test('given a fixed policy, when it is asked, it says the same each time', () => {
     expect(retryDelayMs({ policy: 'fixed', delayMs: 7 }, 3, 0.9)).toBe(7);
   });

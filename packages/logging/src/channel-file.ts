@@ -70,19 +70,21 @@ export function openChannelFile(options: ChannelFileOptions): ChannelFile {
     const scratch = { buffer: Buffer.alloc(0) };
     return { fd, redactor, block, scratch, consumed: last?.spool ?? 0, seen: 0, trimmed: 0 };
   };
-  try {
-    if (existsSync(spoolPath)) spool = openSpool();
-  } catch (error) {
-    log.close();
-    throw error;
-  }
-
   const sampleLog = (): void => {
     const size = log.refreshSize();
     if (size <= indexed) return;
     journal.appendRecords([{ channel, offset: indexed, bytes: size - indexed }]);
     indexed = size;
   };
+  try {
+    if (existsSync(spoolPath)) spool = openSpool();
+    // What reached a plain log but not the timeline stays, and is known from now on.
+    else sampleLog();
+  } catch (error) {
+    log.close();
+    throw error;
+  }
+
   const stepSpool = (from: Spool, isFinal: boolean): boolean => {
     const size = files.size(from.fd);
     if (size === from.seen && !isFinal) return false;

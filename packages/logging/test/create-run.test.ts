@@ -157,13 +157,16 @@ describe('reopenRun', () => {
     appendFileSync(paths.stdoutPath, 'unknown\n');
 
     await using again = await reopenRun(paths);
+    again.output('stdout').writable().write('more\n');
     await again.finishOutput();
 
     expect(jsonLines(paths.timelinePath)).toMatchObject([
       { seq: 1, offset: 0, bytes: 6 },
       { seq: 2, offset: 6, bytes: 8 },
+      { seq: 3, offset: 14, bytes: 5 },
     ]);
-    expect(again.state()).toMatchObject({ stdoutBytes: 14, lastEventSeq: 2 });
+    expect(again.state()).toMatchObject({ stdoutBytes: 19, lastEventSeq: 3 });
+    expect(textOf(paths.stdoutPath)).toBe('known\nunknown\nmore\n');
     expect(isSoundSequence(paths)).toBe(true);
   });
 

@@ -278,7 +278,7 @@ describe('follow', () => {
     again.event({ type: 'run_adopted', message: '' });
     await again.updateState({ status: 'lost' });
 
-    expect(await following).toEqual(['1:a', '2:run_adopted', '3:b']);
+    expect(await following).toEqual(['1:a', '2:b', '3:run_adopted']);
   });
 
   test('given a watch that never fires, the poll alone delivers', async () => {

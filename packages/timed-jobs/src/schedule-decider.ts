@@ -8,7 +8,7 @@ import { toError } from './errors.ts';
 import { planSlots, type PlannedDecision, type SlotDecision, type SlotState } from './plan.ts';
 import type { RunContext } from './runner.ts';
 import type { Schedule } from './schedule.ts';
-import type { SlotStore } from './slot-store.ts';
+import type { DecideAnswer, DecideRequest, SlotStore } from './slot-store.ts';
 
 /** What deciding slots takes of a runner's context. */
 export type DecideContext = Pick<RunContext<unknown>, 'term' | 'signal' | 'nowMs' | 'absences'>;
@@ -44,18 +44,25 @@ export interface DeciderOptions {
 
 /** @internal */
 export function createScheduleDecider({ slots, runningCount, isPaused }: DeciderOptions): ScheduleDecider {
-  const submit = async (
-    schedule: Schedule,
-    planned: PlannedDecision,
+  const requestOf = (
+    { name, overlap }: Schedule,
+    { slotMs, firstSlotMs, slotCount, decision, reason }: PlannedDecision,
     { term }: DecideContext,
-    tally: PassTally,
-  ): Promise<boolean> => {
-    const { slotMs, firstSlotMs, slotCount, decision, reason } = planned;
-    const { name, overlap } = schedule;
-    const request = { schedule: name, slotMs, firstSlotMs, slotCount, decision, reason, term, overlap };
-    const { outcome } = await slots.decide(request);
+  ): DecideRequest => ({
+    schedule: name,
+    slotMs,
+    firstSlotMs,
+    slotCount,
+    decision,
+    reason,
+    term,
+    overlap,
+  });
+
+  /** Counts what came of a decision; true when it was written. */
+  const note = ({ outcome }: DecideAnswer, decision: SlotDecision, tally: PassTally): boolean => {
     if (outcome === 'stale_term') tally.isStale = true;
-    if (outcome === 'decided') tally.counts[planned.decision] += 1;
+    if (outcome === 'decided') tally.counts[decision] += 1;
     return outcome === 'decided';
   };
 
@@ -77,7 +84,8 @@ export function createScheduleDecider({ slots, runningCount, isPaused }: Decider
       decision: 'anchored',
       reason: 'first-seen',
     } as const;
-    return (await submit(schedule, anchor, context, tally)) ? nowMs : slots.cursor(schedule.name);
+    const answer = await slots.decide(requestOf(schedule, anchor, context));
+    return note(answer, anchor.decision, tally) ? nowMs : slots.cursor(schedule.name);
   };
 
   const needsState = ({ overlap }: Schedule): boolean => isPaused !== undefined || overlap === 'skip';
@@ -102,7 +110,8 @@ export function createScheduleDecider({ slots, runningCount, isPaused }: Decider
     const [nowMs, absences] = [context.nowMs(), context.absences()];
     for (const planned of planSlots({ schedule, cursorMs, nowMs, absences, isPaused, runningCount })) {
       if (tally.isStale || context.signal.aborted) return;
-      if (!(await submit(schedule, planned, context, tally))) {
+      const answer = await slots.decide(requestOf(schedule, planned, context));
+      if (!note(answer, planned.decision, tally)) {
         // Somebody was here: what we believed of this schedule is not so.
         entry.cursorMs = undefined;
         return;

@@ -69,6 +69,7 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
   let turn = Promise.resolve();
   let isBusy = false;
   let giveUp = new AbortController();
+  let waitingRequest: Promise<void> | undefined;
 
   const attempt = async (
     what: string,
@@ -108,6 +109,14 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
         : Promise.resolve(),
     async capture(occasion) {
       if (!isEnabled) return;
+      if (occasion === 'requested') {
+        // Any number of wishes while one waits are one wish.
+        waitingRequest ??= inTurn(() => {
+          waitingRequest = undefined;
+          return captureAll(occasion);
+        });
+        return waitingRequest;
+      }
       if (occasion !== 'before_kill') return inTurn(() => captureAll(occasion));
       using _limit = clock.setTimer(BEFORE_KILL_MS, () =>
         giveUp.abort(new Error('no time left before the kill')),

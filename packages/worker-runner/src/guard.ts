@@ -27,6 +27,9 @@ export interface Guard {
   stop(): void;
 }
 
+/** Where the guard of an attached run keeps its list, inside the run directory. */
+export const ATTACHED_GUARD_DIR = '.guard';
+
 /** A file in the run directory that says the guard ended the run. */
 export const GUARD_MARK = 'lease-ended';
 

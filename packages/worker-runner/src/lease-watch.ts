@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Clock, Timer } from '@conductor-run/clock';
 
 import { messageOf } from './errors.ts';
-import { readUptimeMs, startGuard, type Guard } from './guard.ts';
+import { ATTACHED_GUARD_DIR, readUptimeMs, startGuard, type Guard } from './guard.ts';
 import {
   leaseMarginsOf,
   MIN_LEASE_MS,
@@ -89,28 +89,33 @@ export function createLeaseWatch(options: LeaseWatchOptions): LeaseWatch {
     // Both read before the call: what the store grants lasts longer than what we count.
     const uptimeMs = readUptimeMs() ?? 0;
     const sentAtMs = clock.monotonicMs();
+    for (const entry of batch) entry.isAsking = true;
     const answers = await askInTime(options, batch, leaseMs);
     if (isStopped) return;
     batch.forEach((entry, index) => {
+      entry.isAsking = false;
       entry.nextRenewalMs = clock.monotonicMs() + entry.margins.retryEveryMs;
       if (entries.has(entry)) takeAnswer(entry, answers?.[index], { sentAtMs, uptimeMs });
     });
     updateGuard();
   };
 
-  const renewDue = async (): Promise<void> => {
+  /** A store that takes its time with one batch must not hold up the next, which may be of shorter leases. */
+  const renewDue = (): void => {
     const now = clock.monotonicMs();
-    const due = [...entries].filter((entry) => entry.nextRenewalMs <= now && !entry.isLost);
-    const lengths = new Set(due.map((entry) => entry.run.lease.leaseMs));
-    await Promise.all(
-      [...lengths].map((leaseMs) => renew(due.filter((entry) => entry.run.lease.leaseMs === leaseMs))),
+    const due = [...entries].filter(
+      (entry) => entry.nextRenewalMs <= now && !entry.isLost && !entry.isAsking,
     );
+    for (const leaseMs of new Set(due.map((entry) => entry.run.lease.leaseMs))) {
+      void renew(due.filter((entry) => entry.run.lease.leaseMs === leaseMs));
+    }
   };
-  const tick = async (): Promise<void> => {
+  const tick = (): void => {
+    timer = undefined;
+    if (isStopped || entries.size === 0) return;
+    renewDue();
     const shortestMs = Math.min(...[...entries].map((entry) => entry.margins.retryEveryMs), 1000);
-    await renewDue();
-    if (!isStopped && entries.size > 0) timer = clock.setTimer(shortestMs / 2, () => void tick());
-    else timer = undefined;
+    timer = clock.setTimer(shortestMs / 2, tick);
   };
 
   return {
@@ -120,7 +125,7 @@ export function createLeaseWatch(options: LeaseWatchOptions): LeaseWatch {
       if (run.lease.expiresAtMonotonicMs === undefined) await renew([entry]);
       else updateGuard();
       armDeadlines(entry, clock);
-      timer ??= clock.setTimer(0, () => void tick());
+      timer ??= clock.setTimer(0, tick);
       return {
         isHeld: !entry.isLost && entry.expiresAtMs > clock.monotonicMs(),
         release() {
@@ -153,7 +158,7 @@ export async function keepLease(lease: AttachedLease, session: StepSession): Pro
     clock,
     logger,
     pid: host.pid,
-    guardDir: join(writer.paths.runDir, '.guard'),
+    guardDir: join(writer.paths.runDir, ATTACHED_GUARD_DIR),
   });
   await watch.keep(keptRunOf(session, lease, 1, request.limits.killGraceSec * 1000));
   return watch;
@@ -196,6 +201,7 @@ interface Entry {
   expiresAtUptimeMs: number;
   nextRenewalMs: number;
   isLost: boolean;
+  isAsking: boolean;
 }
 
 function createEntry(run: KeptRun, clock: Clock): Entry {
@@ -212,6 +218,7 @@ function createEntry(run: KeptRun, clock: Clock): Entry {
     expiresAtUptimeMs: uptimeMs + (expiresAtMs - nowMs),
     nextRenewalMs: Math.min(nowMs + margins.renewEveryMs, expiresAtMs - margins.renewEveryMs * 2),
     isLost: false,
+    isAsking: false,
   };
 }
 

@@ -154,7 +154,7 @@ export function identifySelf(host: Host): ProcessIdentity {
 export const PREPARED_BY = 'prepared-by';
 
 /** `pid:startTime:bootId`. */
-export function formatIdentity(identity: ProcessIdentity): string {
+function formatIdentity(identity: ProcessIdentity): string {
   return `${identity.pid}:${identity.startTime}:${identity.bootId ?? ''}`;
 }
 

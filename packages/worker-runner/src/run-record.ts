@@ -137,7 +137,7 @@ export function writeWhole(path: string, content: string, options: { durable?: b
 }
 
 /** @internal Parses a JSON file; `undefined` when it is not there or not JSON. */
-export function readJson(path: string): unknown {
+function readJson(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {

@@ -8,7 +8,7 @@ import { openRun, type OutputChannelName } from '@conductor-run/logging';
 import { messageOf } from './errors.ts';
 import type { StepExit, WorkerExecutor } from './executor.ts';
 import type { AttachedLease } from './lease.ts';
-import { keepLease } from './lease-watch.ts';
+import { keepLease, requireLeaseMs } from './lease-watch.ts';
 import { openNewStep, withDefaults, type StepDeps } from './open-step.ts';
 import { createProcessExecutor } from './process-executor.ts';
 import { checkRequest } from './request-schema.ts';
@@ -45,6 +45,7 @@ export interface RunStepOptions extends Partial<Omit<StepDeps, 'socketPath'>> {
 export async function runStep(request: StepRequest, options: RunStepOptions = {}): Promise<StepResult> {
   const checked = checkRequest(request);
   const deps = withDefaults(options);
+  if (options.lease !== undefined) requireLeaseMs(options.lease.leaseMs);
   const session = await openNewStep(checked, deps);
   const cancel = (): void => {
     session.requestEnd({ reason: 'cancelled', text: wordsOf(options.signal?.reason) });

@@ -16,6 +16,7 @@ import { RESULT_FILE } from './result-schema.ts';
 import type { ResultPaths, StepMetrics, StepOutcome, StepResult } from './result.ts';
 import { removePlan, writeResult } from './run-record.ts';
 import type { SessionFindings, StepSession } from './step-session.ts';
+import { ATTACHED_GUARD_DIR } from './guard.ts';
 import { WRAPPER_FILES } from './wrapper.ts';
 
 /**
@@ -58,6 +59,8 @@ async function closeRecord(session: StepSession, verdict: Verdict, exit: StepExi
   const { status } = writer.state();
   if (isTerminalStatus(status)) return status as StepOutcome;
   if (exit.how === 'exited') {
+    // Whoever started it may have died before it could say so.
+    if (status === 'prepared') await writer.updateState({ status: 'running' });
     session.note(
       'worker_exited',
       'The step has ended',
@@ -187,7 +190,7 @@ function countChunks(path: string): { stdout: number; stderr: number } {
 }
 
 /** Where the record of a run is. */
-export function resultPathsOf(paths: RunPaths): ResultPaths {
+function resultPathsOf(paths: RunPaths): ResultPaths {
   return {
     runDir: paths.runDir,
     resultPath: join(paths.runDir, RESULT_FILE),
@@ -202,8 +205,8 @@ export function resultPathsOf(paths: RunPaths): ResultPaths {
 
 /** What only a running step needs, and what may hold a secret as it is. */
 export function removePrivateFiles(runDir: string): void {
-  for (const name of [WRAPPER_FILES.events, WRAPPER_FILES.replies, WRAPPER_FILES.times]) {
-    rmSync(join(runDir, name), { force: true });
+  for (const name of [WRAPPER_FILES.events, WRAPPER_FILES.replies, WRAPPER_FILES.times, ATTACHED_GUARD_DIR]) {
+    rmSync(join(runDir, name), { force: true, recursive: true });
   }
   removePlan(runDir);
 }

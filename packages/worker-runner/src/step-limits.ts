@@ -56,7 +56,9 @@ export function watchLimits(options: StepLimitsOptions): StepLimitsWatch {
   let isStopped = false;
 
   const after = (seconds: number, fromMs: number, callback: () => void): void => {
-    const deadline = createDeadline(clock, Math.max(0, fromMs + seconds * 1000 - clock.monotonicMs()));
+    // A start in another boot has no place on this one's clock; nothing of such a step can be running.
+    const knownFromMs = Number.isFinite(fromMs) ? fromMs : clock.monotonicMs();
+    const deadline = createDeadline(clock, Math.max(0, knownFromMs + seconds * 1000 - clock.monotonicMs()));
     timers.push(deadline.onExpired(callback));
   };
   const observe = (): boolean => {

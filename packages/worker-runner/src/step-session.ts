@@ -185,7 +185,9 @@ export function openSession(options: SessionOptions): StepSession {
     },
     onProblem: (problem, line) => {
       said.rejected += 1;
-      warn('step_event_rejected', `A structured event was refused: ${problem}`, { line });
+      if (said.rejected > MAX_REJECTIONS_SAID) return;
+      const further = said.rejected === MAX_REJECTIONS_SAID ? '; further ones are only counted' : '';
+      warn('step_event_rejected', `A structured event was refused: ${problem}${further}`, { line });
     },
   });
   const session: StepSession = {
@@ -314,3 +316,6 @@ function callSink(options: SessionOptions, call: () => void): void {
 function reportUnwritable(options: SessionOptions, error: unknown): void {
   options.logger.error({ err: error, runId: options.request.runId }, 'run.record-unwritable');
 }
+
+/** A step that writes its log to the wrong descriptor must not fill worker.log as well. */
+const MAX_REJECTIONS_SAID = 100;

@@ -117,12 +117,17 @@ export function createSupervisedRuns(options: SupervisedRunsOptions): Supervised
       if (request.runtime.runsRootDir !== options.runsDir)
         throw foreignDirectory(request.runtime.runsRootDir, options);
       const lease = call.lease === undefined ? undefined : plannedOf(call.lease);
+      // A keeper that cannot be made must be known before there is a record.
+      const watch = call.lease === undefined ? undefined : await options.watchOf(toSpec(call.lease.keeper));
       const session = await openNewStep(request, depsOf(request, call.decides, call.hostEnv), {
         lease,
         isDecidedByClient: call.decides,
       });
       if (decide !== undefined) deciders.connect(keyOf(request), decide);
-      const kept = call.lease === undefined ? undefined : await keepNew(options, session, call.lease);
+      const kept =
+        call.lease === undefined || watch === undefined
+          ? undefined
+          : await keepNew(watch, session, call.lease);
       const held = kept === undefined || lease === undefined ? undefined : { kept, lease };
       return track(request, { session, result: execute(session) }, held);
     },
@@ -169,12 +174,7 @@ interface HeldLease {
   readonly lease: PlannedLease;
 }
 
-async function keepNew(
-  options: SupervisedRunsOptions,
-  session: StepSession,
-  lease: TravellingLease,
-): Promise<KeptLease> {
-  const watch = await options.watchOf(toSpec(lease.keeper));
+async function keepNew(watch: LeaseWatch, session: StepSession, lease: TravellingLease): Promise<KeptLease> {
   if (lease.holdAfterEndMs > 0) markUnacknowledged(session.options.writer.paths);
   const { leaseMs, expiresAtMonotonicMs } = lease;
   const stepLease = {

@@ -29,8 +29,9 @@ import {
 import { isAlive, setup, until } from './fixtures/setup.ts';
 
 const LEASE_MS = 1500;
+const FIRST_LEASE_MS = 30_000;
 /** Long enough for another supervisor to start on a busy machine. */
-const LONG_LEASE_MS = 9000;
+const LONG_LEASE_MS = 20_000;
 const rounds = inject('soak') ? 50 : 1;
 const quick = { idleExitMs: 300 };
 
@@ -51,7 +52,8 @@ function setupLease(): LeaseBundle {
   const options: FileKeeperOptions = { moodPath: join(bundle.root, 'mood') };
   const keeperUrl = pathToFileURL(join(import.meta.dirname, 'fixtures/file-lease-keeper.ts')).href;
   const supervisorPid = (): number => readOwner(supervisorDirOf(bundle.runsDir))?.pid ?? 0;
-  expect(claimFileLease(lease, LEASE_MS)).toBe(true);
+  // Long at first: a supervisor may take a while to start. Each renewal makes it LEASE_MS from then.
+  expect(claimFileLease(lease, FIRST_LEASE_MS)).toBe(true);
   onTestFinished(async () => {
     const pid = supervisorPidIfAny(supervisorPid);
     if (pid > 0 && isAlive(pid)) {
@@ -131,7 +133,7 @@ describe('the lease of a step', () => {
 
   test("given a lease that is somebody else's, when the step should start, it does not", async () => {
     const bundle = setupLease();
-    await until('the lease to be free', () => claimFileLease(bundle.rival, LEASE_MS));
+    writeFileSync(bundle.lease.path, `${bundle.rival.owner} ${nowMs() + FIRST_LEASE_MS}`);
 
     const result = await runStep(bundle.requestOf('touch started'), { lease: bundle.attached });
 
@@ -183,7 +185,7 @@ describe('the lease of a step', () => {
   test('given the supervisor is killed, when the run is adopted in time, the step goes on under its lease', async () => {
     const bundle = setupLease();
     const lease = { ...bundle.supervised, leaseMs: LONG_LEASE_MS };
-    const request = bundle.requestOf(`echo up; sleep 3; echo done`);
+    const request = bundle.requestOf('echo up; while [ ! -e go ]; do sleep 0.05; done');
     const step = await startSupervised(request, { ...quick, lease });
     step.detach();
     await until('the step to run', () => readFileSync(join(step.runDir, 'stdout.log'), 'utf8'));
@@ -194,6 +196,7 @@ describe('the lease of a step', () => {
     const [adopted] = await adoptRuns(bundle.runsDir, { ...quick, keeper: bundle.supervised.keeper });
 
     expect(adopted).toMatchObject({ kind: 'running', lease: bundle.lease });
+    writeFileSync(join(bundle.worktree, 'go'), '');
     expect(await adopted?.result).toMatchObject({ outcome: 'completed', adopted: true });
   });
 

@@ -196,6 +196,21 @@ describe('startSupervised', () => {
     expect(await adopted?.result).toMatchObject({ outcome: 'failed', exitCode: 9, adopted: true });
   });
 
+  test('given a step that ended before its start was recorded, when adopted, it is settled all the same', async () => {
+    const { requestOf, runsDir, supervisorPid } = setupSupervised();
+    const step = await startSupervised(requestOf('sleep 0.3'), quick);
+    step.detach();
+    await until('the wrapper', () => runStatus(pathsOf(runsDir, step.runId)).state.process?.pid);
+    await killAndWait(supervisorPid());
+    const statePath = join(step.runDir, 'state.json');
+    writeFileSync(statePath, readFileSync(statePath, 'utf8').replace('"running"', '"prepared"'));
+    await until('the exit file', () => existsSync(join(step.runDir, 'exit')));
+
+    const [adopted] = await adoptRuns(runsDir, quick);
+
+    expect(await adopted?.result).toMatchObject({ outcome: 'completed', state: { status: 'completed' } });
+  });
+
   test('given many adopters at once, when a run is orphaned, one of them takes it and all get the one result', async () => {
     const { runsDir, worktree, supervisorPid } = setupSupervised();
     const step = await startSupervised(countingStep({ runsDir, worktree, runId: 'run' }), quick);
@@ -235,7 +250,7 @@ describe('startSupervised', () => {
 
   test('given a run of another boot, when adopted, it is lost by reboot', async () => {
     const { requestOf, runsDir, supervisorPid } = setupSupervised();
-    const step = await startSupervised(requestOf('sleep 300'), quick);
+    const step = await startSupervised(requestOf('sleep 300', { timeoutSec: 60 }), quick);
     step.detach();
     const wrapper = await until(
       'the wrapper',
