@@ -23,6 +23,24 @@ export type WatchDefinition =
   | { readonly kind: 'git'; readonly ref: string }
   | { readonly kind: 'command'; readonly command: string | readonly string[] };
 
+/** What a job can tell: an attempt failed, succeeded after failures, needs a person, or was lost with its node. */
+export type NotifyEvent = (typeof NOTIFY_EVENTS)[number];
+
+/** Whom a job tells what. */
+export interface NotifyDefinition {
+  readonly on: readonly NotifyEvent[];
+  readonly target:
+    | { readonly kind: 'command'; readonly command: string | readonly string[] }
+    | {
+        readonly kind: 'webhook';
+        readonly url: string;
+        /** Names the variable that holds the key of the signature. */
+        readonly secretEnv: string;
+      };
+}
+
+const NOTIFY_EVENTS = ['failed', 'recovered', 'blocked', 'lost'] as const;
+
 /** One job, defaults filled in. */
 export interface JobDefinition {
   readonly name: string;
@@ -32,6 +50,7 @@ export interface JobDefinition {
   readonly schedule: ScheduleSpec | undefined;
   /** What makes it due when it changes. */
   readonly watch: WatchDefinition | undefined;
+  readonly notify: NotifyDefinition | undefined;
   /** Commit-ish each task gets a work tree of its own from; `undefined` runs in the config file's folder. */
   readonly worktreeBase: string | undefined;
   readonly retry: {
@@ -101,6 +120,21 @@ const watch = z
     error: 'expected exactly one of files, git and command',
   });
 
+const notify = z
+  .strictObject({
+    on: z.array(z.enum(NOTIFY_EVENTS)).min(1),
+    command: command.optional(),
+    webhook: z
+      .strictObject({
+        url: z.url({ protocol: /^https?$/, error: 'expected an http or https address' }),
+        secretEnv: variableName,
+      })
+      .optional(),
+  })
+  .refine((value) => (value.command === undefined) !== (value.webhook === undefined), {
+    error: 'expected exactly one of command and webhook',
+  });
+
 const job = z
   .strictObject({
     description: z.string().optional(),
@@ -109,6 +143,7 @@ const job = z
     testReport: z.string().min(1).optional(),
     schedule: schedule.optional(),
     watch: watch.optional(),
+    notify: notify.optional(),
     worktree: z.strictObject({ base: z.string().min(1).default('HEAD') }).optional(),
     retry: z
       .strictObject({
@@ -171,6 +206,7 @@ function toJobDefinition(jobName: string, input: z.output<typeof job>): JobDefin
     })),
     schedule: input.schedule && toScheduleSpec(jobName, input.schedule),
     watch: input.watch && toWatch(input.watch),
+    notify: input.notify && toNotify(input.notify),
     worktreeBase: input.worktree?.base,
     retry: {
       max: input.retry.max,
@@ -192,6 +228,11 @@ function toWatch({ files, git, command }: z.output<typeof watch>): WatchDefiniti
   if (files !== undefined) return { kind: 'files', globs: files };
   if (git !== undefined) return { kind: 'git', ref: git };
   return { kind: 'command', command: command ?? [] };
+}
+
+function toNotify({ on, command, webhook }: z.output<typeof notify>): NotifyDefinition {
+  if (webhook !== undefined) return { on, target: { kind: 'webhook', ...webhook } };
+  return { on, target: { kind: 'command', command: command ?? [] } };
 }
 
 /** The file's words for a schedule in those of timed-jobs, which checks that exactly one of cron, every and at is there. */

@@ -47,6 +47,7 @@ function toJob(command: readonly string[], timeout: CliOptions[string]): JobDefi
     steps: [{ name: 'exec', command, timeoutMs, idleTimeoutMs: undefined, testReport: undefined }],
     schedule: undefined,
     watch: undefined,
+    notify: undefined,
     worktreeBase: undefined,
     retry: { max: 0, backoff: 'fixed', delayMs: 0, maxDelayMs: 0 },
     concurrency: 1_000,

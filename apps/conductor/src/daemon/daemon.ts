@@ -7,7 +7,7 @@ import path from 'node:path';
 
 import { type JobStore, type LeaderLoop, startLeaderLoop } from '@conductor-run/job-store';
 import type { AppLogger } from '@conductor-run/logging';
-import { createTimedJobs, type Gate } from '@conductor-run/timed-jobs';
+import { createTimedJobs, type Gate, type Runner } from '@conductor-run/timed-jobs';
 
 import type { Config } from '../config.ts';
 import type { CliIo } from '../io.ts';
@@ -17,6 +17,7 @@ import { startHeartbeat } from './heartbeat.ts';
 import { createJobScheduler, schedulesOf } from './job-scheduler.ts';
 import { adoptTasks, type LeftTask, runLeasedTask } from './leased-task.ts';
 import { lockNode } from './node-lock.ts';
+import { createNotifications, type Notifications } from './notifications.ts';
 import { createRetention } from './retention.ts';
 import { startInOrder, type StartStep } from './start-order.ts';
 import { createWatchers, type Watchers } from './watchers.ts';
@@ -58,7 +59,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const onError = (error: unknown, doing: string): void =>
     logger.error({ err: error, doing }, 'daemon.failed');
   const parts: Parts = { leader: undefined, dispatcher: undefined };
-  const { timedJobs, watchers } = createNodeTimedJobs(options, parts);
+  const notifications = createNotifications(options);
+  const { timedJobs, watchers } = createNodeTimedJobs(options, parts, notifications.runner);
 
   const steps: readonly StartStep[] = [
     {
@@ -100,10 +102,17 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       },
     },
     {
+      name: 'notifications',
+      async start() {
+        const count = [...config.jobs.values()].filter((job) => job.notify !== undefined).length;
+        return { detail: `${count} jobs tell how they end`, stop: () => notifications.stop() };
+      },
+    },
+    {
       name: 'dispatcher',
       async start() {
         const left = await adoptTasks(options);
-        const dispatcher = startNodeDispatcher(options, left, onError);
+        const dispatcher = startNodeDispatcher(options, left, notifications, onError);
         parts.dispatcher = dispatcher;
         const adopted = left.length === 0 ? '' : `, ${left.length} tasks adopted`;
         return {
@@ -148,7 +157,7 @@ interface NodeTimedJobs {
   readonly watchers: Watchers;
 }
 
-function createNodeTimedJobs(options: DaemonOptions, parts: Parts): NodeTimedJobs {
+function createNodeTimedJobs(options: DaemonOptions, parts: Parts, lostAttempts: Runner): NodeTimedJobs {
   const { config, io, store, logger } = options;
   const { settings } = config;
   const timedJobs = createTimedJobs({
@@ -177,6 +186,7 @@ function createNodeTimedJobs(options: DaemonOptions, parts: Parts): NodeTimedJob
   timedJobs.registerRunner(
     createRetention({ store, settings, rootDir: config.rootDir, clock: io.clock, logger }),
   );
+  timedJobs.registerRunner(lostAttempts);
   return { timedJobs, watchers };
 }
 
@@ -220,6 +230,7 @@ function startNodeLeaderLoop(
 function startNodeDispatcher(
   options: DaemonOptions,
   left: readonly LeftTask[],
+  notifications: Notifications,
   onError: (error: unknown, doing: string) => void,
 ): Dispatcher {
   const { config, io, store } = options;
@@ -232,10 +243,11 @@ function startNodeDispatcher(
     maxParallel: settings.maxParallel,
     jobLeaseMs: settings.jobLeaseMs,
     clock: io.clock,
-    runTask: async (lease) => options.onTask(await runLeasedTask(lease, options)),
+    runTask: async (lease) =>
+      options.onTask(await notifications.around(lease, () => runLeasedTask(lease, options))),
     left: left.map(({ lease, resume }) => [
       `go on with job ${lease.kind}`,
-      resume().then((outcome) => options.onTask(outcome)),
+      notifications.around(lease, resume).then((outcome) => options.onTask(outcome)),
     ]),
     onError,
   });
