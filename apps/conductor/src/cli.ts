@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 
 import { addCheckpointsCommand } from './commands/checkpoints.ts';
+import { addCompletionCommand } from './commands/completion.ts';
 import { addConfigCommand } from './commands/config.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addEnqueueCommand } from './commands/enqueue.ts';
@@ -68,9 +69,16 @@ const COMMANDS: readonly AddCommand[] = [
   addDoctorCommand,
   addStoreCommand,
   addConfigCommand,
+  addCompletionCommand,
 ];
 
-function createProgram(io: CliIo, finish: (exitCode: number) => void): Command {
+/**
+ * Builds the command line.
+ *
+ * @param io - the outside world
+ * @param finish - gets the exit code when it is not 0
+ */
+export function createProgram(io: CliIo, finish: (exitCode: number) => void): Command {
   const program = new Command('conductor');
   program
     .description('Runs long steps on your own machines and never loses track of them.')
