@@ -3,8 +3,7 @@
  * Invariant: no symbolic link is followed out of the run directory or the work tree.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, type Dirent } from 'node:fs';
-import { lstat, readdir, realpath } from 'node:fs/promises';
+import { createReadStream, lstatSync, readdirSync, realpathSync, type Dirent } from 'node:fs';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 
 import { systemCodeOf } from './errors.ts';
@@ -29,13 +28,13 @@ export interface ArtifactSources {
 export async function collectArtifacts(sources: ArtifactSources): Promise<readonly StepArtifact[]> {
   const byPath = new Map<string, StepArtifact>();
   for (const path of sources.logPaths) {
-    const size = await sizeOfPlainFile(path);
+    const size = sizeOfPlainFile(path);
     if (size !== undefined) {
       const name = relative(sources.runDir, path);
       byPath.set(name, { path: name, kind: 'log', bytes: size });
     }
   }
-  for (const path of await listFiles(sources.artifactsDir)) {
+  for (const path of listFiles(sources.artifactsDir)) {
     const artifact = await describeFile(path, relative(sources.runDir, path), 'file');
     byPath.set(artifact.path, artifact);
   }
@@ -53,20 +52,20 @@ async function describeReference(
 ): Promise<StepArtifact> {
   const named = [body['path'], body['uri']].find((value) => typeof value === 'string') ?? '';
   const title = typeof body['title'] === 'string' ? { title: body['title'] } : {};
-  const path = await findInside(named, sources);
+  const path = findInside(named, sources);
   if (path === undefined) return { path: named, kind: 'reference', ...title };
-  const isOfRun = isInside(path, await realpath(sources.runDir));
-  const name = isOfRun ? relative(await realpath(sources.runDir), path) : named;
+  const runDir = realpathSync(sources.runDir);
+  const name = isInside(path, runDir) ? relative(runDir, path) : named;
   return { ...(await describeFile(path, name, 'reference')), ...title };
 }
 
 /** The real path of a named plain file, if it lies in the work tree or the run directory. */
-async function findInside(named: string, sources: ArtifactSources): Promise<string | undefined> {
+function findInside(named: string, sources: ArtifactSources): string | undefined {
   for (const base of [sources.worktreePath, sources.artifactsDir]) {
     try {
-      const path = await realpath(isAbsolute(named) ? named : resolve(base, named));
-      const roots = [await realpath(sources.worktreePath), await realpath(sources.runDir)];
-      const isPlain = (await lstat(path)).isFile();
+      const path = realpathSync(isAbsolute(named) ? named : resolve(base, named));
+      const roots = [realpathSync(sources.worktreePath), realpathSync(sources.runDir)];
+      const isPlain = lstatSync(path).isFile();
       if (isPlain && roots.some((root) => isInside(path, root))) return path;
     } catch (error) {
       if (!NOT_THERE.has(systemCodeOf(error) ?? '')) throw error;
@@ -79,10 +78,11 @@ function isInside(path: string, root: string): boolean {
   return path.startsWith(root.endsWith(sep) ? root : root + sep);
 }
 
-async function listFiles(directory: string): Promise<string[]> {
+/** Synchronous: a handful of short calls, where each turn of the thread pool would cost more than the call. */
+function listFiles(directory: string): string[] {
   let entries: Dirent[];
   try {
-    entries = await readdir(directory, { withFileTypes: true });
+    entries = readdirSync(directory, { withFileTypes: true });
   } catch (error) {
     if (NOT_THERE.has(systemCodeOf(error) ?? '')) return [];
     throw error;
@@ -90,23 +90,23 @@ async function listFiles(directory: string): Promise<string[]> {
   const files: string[] = [];
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = join(directory, entry.name);
-    if (entry.isDirectory()) files.push(...(await listFiles(path)));
+    if (entry.isDirectory()) files.push(...listFiles(path));
     else if (entry.isFile()) files.push(path);
   }
   return files;
 }
 
 async function describeFile(path: string, name: string, kind: StepArtifact['kind']): Promise<StepArtifact> {
-  const bytes = await sizeOfPlainFile(path);
+  const bytes = sizeOfPlainFile(path);
   if (bytes === undefined) return { path: name, kind };
   if (bytes > MAX_HASHED_BYTES) return { path: name, kind, bytes };
   const sha256 = await hashFile(path);
   return sha256 === undefined ? { path: name, kind, bytes } : { path: name, kind, bytes, sha256 };
 }
 
-async function sizeOfPlainFile(path: string): Promise<number | undefined> {
+function sizeOfPlainFile(path: string): number | undefined {
   try {
-    const entry = await lstat(path);
+    const entry = lstatSync(path);
     return entry.isFile() ? entry.size : undefined;
   } catch (error) {
     if (NOT_THERE.has(systemCodeOf(error) ?? '')) return undefined;

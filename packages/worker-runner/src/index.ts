@@ -48,7 +48,7 @@ export type {
   Straggler,
 } from './result.ts';
 export { runStep, type RunStepOptions } from './run-step.ts';
-export type { ReportedEvent, StepEvent, StepEventKind } from './step-events.ts';
+export { STEP_EVENT_KINDS, type ReportedEvent, type StepEvent, type StepEventKind } from './step-events.ts';
 export type { Logger, StepSink } from './step-sink.ts';
 export { adoptRuns, type AdoptedRun, type AdoptRunsOptions } from './adopt-runs.ts';
 export type { AdoptionKind } from './adopt-run.ts';
@@ -83,3 +83,5 @@ export {
   type RemoveWorktreeOptions,
   type WorktreeDeps,
 } from './worktrees.ts';
+export type { StepDeps } from './open-step.ts';
+export type { SupervisorAccess } from './supervisor-client.ts';

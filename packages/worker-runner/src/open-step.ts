@@ -24,10 +24,35 @@ import { silentLogger, type Logger, type StepSink } from './step-sink.ts';
 
 /** What every way of running a step shares. */
 export interface StepDeps {
+  /**
+   * Where time comes from.
+   *
+   * @defaultValue the real clock
+   */
   readonly clock: Clock;
+  /**
+   * The machine.
+   *
+   * @defaultValue this one
+   */
   readonly host: Host;
+  /**
+   * Who answers the step's `authorize` events.
+   *
+   * @defaultValue everything is allowed
+   */
   readonly authorize: Authorizer;
+  /**
+   * Who is told while the step runs.
+   *
+   * @defaultValue nobody
+   */
   readonly sink: StepSink;
+  /**
+   * Where trouble goes that stops nothing.
+   *
+   * @defaultValue silence
+   */
   readonly logger: Logger;
   /** The socket of the process that owns the run, if it has one. */
   readonly socketPath?: string | undefined;

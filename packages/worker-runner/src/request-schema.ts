@@ -12,15 +12,25 @@ import { whyRefusedVariable } from './step-env.ts';
 
 /** A request with every default filled in. `undefined` stands for "no bound". */
 export interface CheckedRequest {
+  /** As in `StepRequest`. */
   readonly taskId: string;
+  /** As in `StepRequest`. */
   readonly stepId: string;
+  /** As in `StepRequest`. */
   readonly runId: string;
+  /** From 1. */
   readonly attempt: number;
+  /** As in `StepRequest`. */
   readonly stepName: string;
+  /** As in `StepRequest`. */
   readonly stepKind: StepKind;
+  /** As in `StepRequest`. */
   readonly workerKind: WorkerKind;
+  /** As in `StepRequest`. */
   readonly command: readonly string[] | string;
+  /** In seconds; `undefined` for no bound. */
   readonly timeoutSec?: number | undefined;
+  /** As `StepRuntime`, with empty defaults. */
   readonly runtime: {
     readonly repoRoot?: string | undefined;
     readonly worktreePath: string;
@@ -28,8 +38,11 @@ export interface CheckedRequest {
     readonly env: Readonly<Record<string, string>>;
     readonly passEnv: readonly string[];
   };
+  /** As in `StepRequest`. */
   readonly promptSummary?: string | undefined;
+  /** As in `StepRequest`. */
   readonly stdin?: string | undefined;
+  /** As `CheckpointRequest`, with its defaults. */
   readonly checkpoint: {
     readonly mode: 'capture' | 'disabled';
     readonly resumeFromSeq?: number | undefined;
@@ -40,6 +53,7 @@ export interface CheckedRequest {
     readonly baseRef?: string | undefined;
     readonly testReport?: string | undefined;
   };
+  /** As `StepLimits`, with their defaults. */
   readonly limits: {
     readonly idleTimeoutSec?: number | undefined;
     readonly startTimeoutSec?: number | undefined;
@@ -51,7 +65,9 @@ export interface CheckedRequest {
     readonly blockedExitCodes: readonly number[];
     readonly maxEventBytes: number;
   };
+  /** As in `StepRequest`. */
   readonly secrets: readonly StepSecret[];
+  /** As in `StepRequest`. */
   readonly createdAt?: number | undefined;
 }
 

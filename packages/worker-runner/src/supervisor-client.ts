@@ -41,11 +41,25 @@ export type CallWithoutId = SupervisorCall extends infer Call
 
 /** How a supervisor is reached, and started. */
 export interface SupervisorAccess {
+  /**
+   * Where time comes from.
+   *
+   * @defaultValue the real clock
+   */
   readonly clock: Clock;
+  /**
+   * The machine.
+   *
+   * @defaultValue this one
+   */
   readonly host: Host;
   /** Who decides for runs started or adopted over this connection. */
   readonly authorize?: Authorizer | undefined;
-  /** How long a supervisor that is started now waits for work, in ms. */
+  /**
+   * How long a supervisor that is started now waits for work before it ends, in ms.
+   *
+   * @defaultValue 60000
+   */
   readonly idleExitMs: number;
 }
 

@@ -2,9 +2,36 @@
 import { deepStrictEqual, ok, strictEqual } from 'node:assert/strict';
 
 import type { WorkerExecutor } from './executor.ts';
-import { readStepResult } from './result-schema.ts';
 import type { StepRequest } from './request.ts';
+import { readStepResult } from './result-schema.ts';
 import { runStep } from './run-step.ts';
+
+// What the suite's own types are made of, so that this entry point stands alone.
+export type {
+  CheckedRequest,
+  CheckpointRequest,
+  EndReason,
+  Host,
+  ProcessEntry,
+  ProcessIdentity,
+  ProcessListing,
+  ProcessTable,
+  ReportedEvent,
+  ResourceSample,
+  RunMark,
+  STEP_EVENT_KINDS,
+  StepContext,
+  StepEventKind,
+  StepExit,
+  StepKind,
+  StepLimits,
+  StepRequest,
+  StepRuntime,
+  StepSecret,
+  Straggler,
+  WorkerExecutor,
+  WorkerKind,
+} from './index.ts';
 
 /** What the step of a case does. */
 export type ContractBehaviour =
