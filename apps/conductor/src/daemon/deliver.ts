@@ -43,7 +43,7 @@ export async function deliver(notification: Notification, options: DeliverOption
  * @param timestampSec - when it was signed, UTC seconds
  * @param body - the request's bytes as text
  */
-export function signBody(secret: string, timestampSec: number, body: string): string {
+function signBody(secret: string, timestampSec: number, body: string): string {
   return createHmac('sha256', secret).update(`${timestampSec}.${body}`).digest('hex');
 }
 
