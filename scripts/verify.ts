@@ -24,6 +24,7 @@ export const parts: readonly string[] = [
   'check:api',
   'check:pack',
   'check:docs',
+  'check:reference',
   'test:run',
 ];
 

@@ -2,16 +2,24 @@
 import { Command, CommanderError } from 'commander';
 
 import { addCheckpointsCommand } from './commands/checkpoints.ts';
+import { addCompletionCommand } from './commands/completion.ts';
 import { addConfigCommand } from './commands/config.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
 import { addEnqueueCommand } from './commands/enqueue.ts';
 import { addExecCommand } from './commands/exec.ts';
+import { addForecastCommand } from './commands/forecast.ts';
 import { addInitCommand } from './commands/init.ts';
 import { addJobsCommand } from './commands/jobs.ts';
+import { addLogsCommand } from './commands/logs.ts';
+import { addLeaderCommand, addNodesCommand } from './commands/nodes.ts';
 import { addRunCommand } from './commands/run.ts';
 import { addRunsCommand } from './commands/runs.ts';
+import { addSimulateCommand } from './commands/simulate.ts';
 import { addStartCommand } from './commands/start.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addStoreCommand } from './commands/store.ts';
+import { addWhyCommand } from './commands/why.ts';
+import { addWorktreesCommand } from './commands/worktrees.ts';
 import { ConductorError, type ConductorErrorCode } from './errors.ts';
 import { EXIT } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
@@ -49,13 +57,28 @@ const COMMANDS: readonly AddCommand[] = [
   addExecCommand,
   addEnqueueCommand,
   addJobsCommand,
+  addWhyCommand,
+  addForecastCommand,
+  addSimulateCommand,
   addRunsCommand,
   addCheckpointsCommand,
+  addWorktreesCommand,
+  addNodesCommand,
+  addLeaderCommand,
+  addLogsCommand,
+  addDoctorCommand,
   addStoreCommand,
   addConfigCommand,
+  addCompletionCommand,
 ];
 
-function createProgram(io: CliIo, finish: (exitCode: number) => void): Command {
+/**
+ * Builds the command line.
+ *
+ * @param io - the outside world
+ * @param finish - gets the exit code when it is not 0
+ */
+export function createProgram(io: CliIo, finish: (exitCode: number) => void): Command {
   const program = new Command('conductor');
   program
     .description('Runs long steps on your own machines and never loses track of them.')

@@ -11,6 +11,7 @@ export type ConductorErrorCode =
   | 'checkpoint-unknown'
   | 'claim-refused'
   | 'not-a-repository'
+  | 'log-not-found'
   | 'daemon-running'
   | 'start-failed';
 

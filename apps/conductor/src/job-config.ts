@@ -17,6 +17,30 @@ export interface StepDefinition {
   readonly testReport: string | undefined;
 }
 
+/** What a job watches: files below the config's folder, the commits of a ref, or an integer a command prints. */
+export type WatchDefinition =
+  | { readonly kind: 'files'; readonly globs: readonly string[] }
+  | { readonly kind: 'git'; readonly ref: string }
+  | { readonly kind: 'command'; readonly command: string | readonly string[] };
+
+/** What a job can tell: an attempt failed, succeeded after failures, needs a person, or was lost with its node. */
+export type NotifyEvent = (typeof NOTIFY_EVENTS)[number];
+
+/** Whom a job tells what. */
+export interface NotifyDefinition {
+  readonly on: readonly NotifyEvent[];
+  readonly target:
+    | { readonly kind: 'command'; readonly command: string | readonly string[] }
+    | {
+        readonly kind: 'webhook';
+        readonly url: string;
+        /** Names the variable that holds the key of the signature. */
+        readonly secretEnv: string;
+      };
+}
+
+const NOTIFY_EVENTS = ['failed', 'recovered', 'blocked', 'lost'] as const;
+
 /** One job, defaults filled in. */
 export interface JobDefinition {
   readonly name: string;
@@ -24,6 +48,9 @@ export interface JobDefinition {
   readonly steps: readonly StepDefinition[];
   /** When it becomes due by itself; named after the job. */
   readonly schedule: ScheduleSpec | undefined;
+  /** What makes it due when it changes. */
+  readonly watch: WatchDefinition | undefined;
+  readonly notify: NotifyDefinition | undefined;
   /** Commit-ish each task gets a work tree of its own from; `undefined` runs in the config file's folder. */
   readonly worktreeBase: string | undefined;
   readonly retry: {
@@ -62,18 +89,30 @@ const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/, {
 });
 const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'expected a variable name' });
 
-const limits = { timeout: duration.optional(), idleTimeout: duration.optional() };
-const step = z.strictObject({ name, command, testReport: z.string().min(1).optional(), ...limits });
+const limits = {
+  timeout: duration.optional().describe('Wall time a step may take'),
+  idleTimeout: duration.optional().describe('How long a step may be silent'),
+};
+const testReport = z.string().min(1).optional().describe('Path of a test report the step leaves');
+const step = z.strictObject({
+  name: name.describe('Unique within the job'),
+  command: command.describe('A shell line, or the program and its arguments'),
+  testReport,
+  ...limits,
+});
 
 const schedule = z
   .strictObject({
-    cron: z.string().min(1).optional(),
-    every: duration.optional(),
-    at: z.string().min(1).optional(),
-    timezone: z.string().min(1).optional(),
-    catchUp: z.enum(['latest', 'all', 'none']).optional(),
-    overlap: z.enum(['skip', 'queue-one']).optional(),
-    jitter: duration.optional(),
+    cron: z.string().min(1).optional().describe('Five or six fields; one of cron, every and at'),
+    every: duration.optional().describe('A fixed interval'),
+    at: z.string().min(1).optional().describe('One instant, ISO 8601'),
+    timezone: z.string().min(1).optional().describe('IANA name, for cron'),
+    catchUp: z
+      .enum(['latest', 'all', 'none'])
+      .optional()
+      .describe('What becomes of slots nobody was there for'),
+    overlap: z.enum(['skip', 'queue-one']).optional().describe('When the work before is not done'),
+    jitter: duration.optional().describe('Spreads the start over this long, the same for each slot'),
   })
   .superRefine((value, context) => {
     try {
@@ -83,35 +122,74 @@ const schedule = z
     }
   });
 
+const watch = z
+  .strictObject({
+    files: z
+      .array(z.string().min(1))
+      .min(1)
+      .optional()
+      .describe('Globs below the config’s folder; one of files, git and command'),
+    git: z.string().min(1).optional().describe('A ref, whose commits are counted'),
+    command: command.optional().describe('Prints a whole number that grows'),
+  })
+  .refine((value) => Object.values(value).filter((each) => each !== undefined).length === 1, {
+    error: 'expected exactly one of files, git and command',
+  });
+
+const notify = z
+  .strictObject({
+    on: z.array(z.enum(NOTIFY_EVENTS)).min(1).describe('What to tell'),
+    command: command.optional().describe('Gets the notification as JSON on its standard input'),
+    webhook: z
+      .strictObject({
+        url: z
+          .url({ protocol: /^https?$/, error: 'expected an http or https address' })
+          .describe('Gets a POST with the notification as JSON'),
+        secretEnv: variableName.describe('Names the variable with the key of the signature'),
+      })
+      .optional()
+      .describe('A signed request; one of command and webhook'),
+  })
+  .refine((value) => (value.command === undefined) !== (value.webhook === undefined), {
+    error: 'expected exactly one of command and webhook',
+  });
+
 const job = z
   .strictObject({
-    description: z.string().optional(),
-    command: command.optional(),
-    steps: z.array(step).min(1).optional(),
-    testReport: z.string().min(1).optional(),
-    schedule: schedule.optional(),
-    worktree: z.strictObject({ base: z.string().min(1).default('HEAD') }).optional(),
+    description: z.string().optional().describe('For people'),
+    command: command.optional().describe('The one step; one of command and steps'),
+    steps: z.array(step).min(1).optional().describe('Steps in order; the first that fails ends the task'),
+    testReport,
+    schedule: schedule.optional().describe('When it becomes due by itself'),
+    watch: watch.optional().describe('What makes it due when it changes'),
+    notify: notify.optional().describe('Whom to tell how attempts end'),
+    worktree: z
+      .strictObject({
+        base: z.string().min(1).default('HEAD').describe('The commit it starts from'),
+      })
+      .optional()
+      .describe('A git work tree of its own for each task'),
     retry: z
       .strictObject({
-        max: z.int().min(0).max(1_000).default(0),
-        backoff: z.enum(['fixed', 'exponential']).default('exponential'),
-        delay: duration.default(10_000),
-        maxDelay: duration.default(600_000),
+        max: z.int().min(0).max(1_000).default(0).describe('Retries after the first failure'),
+        backoff: z.enum(['fixed', 'exponential']).default('exponential').describe('How waits grow'),
+        delay: duration.prefault('10s').describe('The first wait'),
+        maxDelay: duration.prefault('10m').describe('The longest wait'),
       })
       .prefault({}),
-    concurrency: z.int().min(1).max(1_000).default(1),
+    concurrency: z.int().min(1).max(1_000).default(1).describe('Tasks at once, over all nodes'),
     checkpoint: z
       .strictObject({
-        every: duration.optional(),
-        gitDiff: z.boolean().default(true),
-        logTailLines: z.int().min(1).max(10_000).default(20),
+        every: duration.optional().describe('Also while a step runs, this often'),
+        gitDiff: z.boolean().default(true).describe('Whether what changed in git is kept'),
+        logTailLines: z.int().min(1).max(10_000).default(20).describe('Last lines kept with it'),
       })
       .prefault({}),
     env: z
       .strictObject({
-        pass: z.array(variableName).default([]),
-        set: z.record(variableName, z.string()).default({}),
-        secrets: z.array(variableName).default([]),
+        pass: z.array(variableName).default([]).describe('Variables to pass on'),
+        set: z.record(variableName, z.string()).default({}).describe('Variables to set'),
+        secrets: z.array(variableName).default([]).describe('Variables to pass on whose values are redacted'),
       })
       .prefault({}),
     ...limits,
@@ -151,6 +229,8 @@ function toJobDefinition(jobName: string, input: z.output<typeof job>): JobDefin
       testReport: each.testReport,
     })),
     schedule: input.schedule && toScheduleSpec(jobName, input.schedule),
+    watch: input.watch && toWatch(input.watch),
+    notify: input.notify && toNotify(input.notify),
     worktreeBase: input.worktree?.base,
     retry: {
       max: input.retry.max,
@@ -166,6 +246,17 @@ function toJobDefinition(jobName: string, input: z.output<typeof job>): JobDefin
     },
     env: input.env,
   };
+}
+
+function toWatch({ files, git, command }: z.output<typeof watch>): WatchDefinition {
+  if (files !== undefined) return { kind: 'files', globs: files };
+  if (git !== undefined) return { kind: 'git', ref: git };
+  return { kind: 'command', command: command ?? [] };
+}
+
+function toNotify({ on, command, webhook }: z.output<typeof notify>): NotifyDefinition {
+  if (webhook !== undefined) return { on, target: { kind: 'webhook', ...webhook } };
+  return { on, target: { kind: 'command', command: command ?? [] } };
 }
 
 /** The file's words for a schedule in those of timed-jobs, which checks that exactly one of cron, every and at is there. */

@@ -25,6 +25,12 @@ export interface Settings {
   readonly timedJobsMaxMessagesPerTick: number;
   readonly timedJobsMaxTasksPerTick: number;
   readonly timedJobsSettleDelayMs: number;
+  readonly retentionEveryTicks: number;
+  readonly retainRunsDays: number;
+  readonly retainRuns: number;
+  readonly retainBytes: number;
+  readonly retainWorktreesDays: number;
+  readonly retainHistoryDays: number;
   readonly maxParallel: number;
   readonly logLevel: LogLevel;
 }
@@ -109,6 +115,12 @@ const shape = {
   timedJobsMaxMessagesPerTick: integer(1, 1_000_000),
   timedJobsMaxTasksPerTick: integer(1, 1_000_000),
   timedJobsSettleDelayMs: integer(0, DAY_MS),
+  retentionEveryTicks: integer(1, 1_000_000),
+  retainRunsDays: integer(0, 36_500),
+  retainRuns: integer(0, 100_000_000),
+  retainBytes: integer(0, Number.MAX_SAFE_INTEGER),
+  retainWorktreesDays: integer(0, 36_500),
+  retainHistoryDays: integer(0, 36_500),
   maxParallel: integer(1, 1_000),
   logLevel: oneOf('debug', 'info', 'warn', 'error', 'silent'),
 };
@@ -204,6 +216,36 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     description: 'Milliseconds a change must be quiet before it counts',
     schema: shape.timedJobsSettleDelayMs,
     defaultValue: 10_000,
+  },
+  retentionEveryTicks: {
+    description: 'Ticks between two clean-ups by the leader',
+    schema: shape.retentionEveryTicks,
+    defaultValue: 360,
+  },
+  retainRunsDays: {
+    description: 'Days after which ended runs are removed; 0 keeps them',
+    schema: shape.retainRunsDays,
+    defaultValue: 30,
+  },
+  retainRuns: {
+    description: 'Ended runs that are kept, the newest; 0 keeps all',
+    schema: shape.retainRuns,
+    defaultValue: 10_000,
+  },
+  retainBytes: {
+    description: 'Bytes ended runs may take together, the oldest go first; 0 sets no limit',
+    schema: shape.retainBytes,
+    defaultValue: 0,
+  },
+  retainWorktreesDays: {
+    description: 'Days after which work trees of ended tasks that hold nothing are removed; 0 keeps them',
+    schema: shape.retainWorktreesDays,
+    defaultValue: 7,
+  },
+  retainHistoryDays: {
+    description: 'Days after which ended attempts and decided slots are forgotten; 0 keeps them',
+    schema: shape.retainHistoryDays,
+    defaultValue: 90,
   },
   maxParallel: {
     description: 'Steps this node runs at once',

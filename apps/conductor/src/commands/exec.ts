@@ -46,6 +46,8 @@ function toJob(command: readonly string[], timeout: CliOptions[string]): JobDefi
     description: command.join(' ').slice(0, 200),
     steps: [{ name: 'exec', command, timeoutMs, idleTimeoutMs: undefined, testReport: undefined }],
     schedule: undefined,
+    watch: undefined,
+    notify: undefined,
     worktreeBase: undefined,
     retry: { max: 0, backoff: 'fixed', delayMs: 0, maxDelayMs: 0 },
     concurrency: 1_000,

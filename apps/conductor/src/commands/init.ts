@@ -12,8 +12,9 @@ export function addInitCommand(program: Command, io: CliIo): void {
   program
     .command('init')
     .description('write a commented conductor.yaml into this folder')
+    .option('--json', 'print one JSON document instead of text')
     .addHelpText('after', '\nExample:\n  conductor init && conductor run hello')
-    .action(() => {
+    .action((options: { readonly json?: boolean }) => {
       const target = path.join(io.cwd, 'conductor.yaml');
       try {
         writeFileSync(target, TEMPLATE, { flag: 'wx' });
@@ -28,21 +29,31 @@ export function addInitCommand(program: Command, io: CliIo): void {
           },
         );
       }
-      io.stdout.write(`Wrote ${target}\nTry: conductor run hello\n`);
+      io.stdout.write(options.json === true ? `${JSON.stringify({ path: target })}\n` : nextSteps(target));
     });
 }
 
+function nextSteps(target: string): string {
+  return `Wrote ${target}
+Try:
+  conductor run hello      runs a job now
+  conductor start          runs nightly at night and words whenever notes/ changes
+  conductor forecast       shows what will run
+`;
+}
+
 const TEMPLATE = `# conductor.yaml — \`conductor config schema\` describes every key, \`conductor config\` what is in force.
+# Everything conductor writes goes to .conductor/, which keeps itself out of version control.
 store: sqlite:.conductor/conductor.db
 
 jobs:
-  # Runs when you ask for it: conductor run hello
+  # Manual: runs when you ask for it, with \`conductor run hello\`.
   hello:
     description: Says hello
     command: echo "hello from conductor, attempt $CONDUCTOR_ATTEMPT"
     timeout: 1m
 
-  # Runs every night at three while a daemon is up (conductor start); a missed night is made up once.
+  # Scheduled: runs every night at three while a daemon is up (\`conductor start\`); missed nights are made up once.
   nightly:
     description: Something for the night
     steps:
@@ -52,4 +63,12 @@ jobs:
         command: echo second
     schedule: { cron: "0 3 * * *", timezone: UTC, catchUp: latest }
     retry: { max: 3, backoff: exponential, delay: 10s, maxDelay: 10m }
+    # Told when a night goes wrong, and when one goes well again; the hook gets JSON on its standard input.
+    # notify: { on: [failed, recovered, lost], command: "cat >> nights.ndjson" }
+
+  # Watched: runs once notes/ has been quiet for ten seconds after a change. Also { git: main } or { command: "…" }.
+  words:
+    description: Counts the words of the notes
+    command: find notes -type f -exec cat {} + | wc -w
+    watch: { files: ["notes/**"] }
 `;

@@ -2,6 +2,7 @@
 import type { Attempt, Job, JobStore } from '@conductor-run/job-store';
 import type { Command } from 'commander';
 
+import { allJobs } from '../all-jobs.ts';
 import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
@@ -121,19 +122,16 @@ function addSteer(jobs: Command, io: CliIo, verb: 'cancel' | 'retry' | 'remove')
   });
 }
 
-/** All pages of a listing. */
-async function allJobs(store: JobStore, filter: { status?: Job['status']; kind?: string }): Promise<Job[]> {
-  const jobs: Job[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await store.list({ ...filter, limit: 1_000, ...(cursor !== undefined && { cursor }) });
-    jobs.push(...page.jobs);
-    cursor = page.nextCursor;
-  } while (cursor !== undefined);
-  return jobs;
-}
-
-async function requireJob(context: Context, store: JobStore, name: string, key: string): Promise<Job> {
+/**
+ * Finds a job in the store.
+ *
+ * @param context - the invocation
+ * @param store - where to look
+ * @param name - what the user typed
+ * @param key - which one of its kind
+ * @throws ConductorError with code `job-unknown`, with the nearest name
+ */
+export async function requireJob(context: Context, store: JobStore, name: string, key: string): Promise<Job> {
   const job = await store.get(name, key);
   if (job !== undefined) return job;
   const known = [...context.config.jobs.keys(), ...(await store.stats()).kinds.map((kind) => kind.kind)];

@@ -6,17 +6,20 @@ import path from 'node:path';
 
 import { createHolderId, type Election, type JobStore, startElection } from '@conductor-run/job-store';
 import type { AppLogger } from '@conductor-run/logging';
-import { createScheduler, createTimedJobs, type Gate, parseSchedule } from '@conductor-run/timed-jobs';
+import { createTimedJobs, type Gate, type Runner } from '@conductor-run/timed-jobs';
 
 import type { Config } from '../config.ts';
 import type { CliIo } from '../io.ts';
 import type { TaskOutcome } from '../task.ts';
 import { type Dispatcher, startDispatcher } from './dispatcher.ts';
 import { startHeartbeat } from './heartbeat.ts';
+import { createJobScheduler, schedulesOf } from './job-scheduler.ts';
 import { adoptTasks, type LeftTask, runLeasedTask } from './leased-task.ts';
 import { lockNode } from './node-lock.ts';
-import { createSlotStore } from './slot-store.ts';
+import { createNotifications, type Notifications } from './notifications.ts';
+import { createRetention } from './retention.ts';
 import { startInOrder, type StartStep } from './start-order.ts';
+import { createWatchers, type Watchers } from './watchers.ts';
 
 /** The name of the one leadership there is: of scheduling. */
 export const LEADERSHIP = 'leader';
@@ -55,7 +58,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const onError = (error: unknown, doing: string): void =>
     logger.error({ err: error, doing }, 'daemon.failed');
   const parts: Parts = { leader: undefined, dispatcher: undefined };
-  const timedJobs = createNodeTimedJobs(options, parts);
+  const notifications = createNotifications(options);
+  const { timedJobs, watchers } = createNodeTimedJobs(options, parts, notifications.runner);
 
   const steps: readonly StartStep[] = [
     {
@@ -97,10 +101,17 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       },
     },
     {
+      name: 'notifications',
+      async start() {
+        const count = [...config.jobs.values()].filter((job) => job.notify !== undefined).length;
+        return { detail: `${count} jobs tell how they end`, stop: () => notifications.stop() };
+      },
+    },
+    {
       name: 'dispatcher',
       async start() {
         const left = await adoptTasks(options);
-        const dispatcher = startNodeDispatcher(options, left, onError);
+        const dispatcher = startNodeDispatcher(options, left, notifications, onError);
         parts.dispatcher = dispatcher;
         const adopted = left.length === 0 ? '' : `, ${left.length} tasks adopted`;
         return {
@@ -113,10 +124,13 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       name: 'timed jobs',
       async start() {
         timedJobs.start();
-        const count = schedulesOf(config).length;
+        const count = schedulesOf(config.jobs).length;
         return {
           detail: `a tick every ${settings.timedJobsIntervalMs} ms, ${count} schedules`,
-          stop: async () => void (await timedJobs.stop()),
+          async stop() {
+            await timedJobs.stop();
+            await watchers.stop();
+          },
         };
       },
     },
@@ -137,7 +151,12 @@ interface Parts {
   dispatcher: Dispatcher | undefined;
 }
 
-function createNodeTimedJobs(options: DaemonOptions, parts: Parts): ReturnType<typeof createTimedJobs> {
+interface NodeTimedJobs {
+  readonly timedJobs: ReturnType<typeof createTimedJobs>;
+  readonly watchers: Watchers;
+}
+
+function createNodeTimedJobs(options: DaemonOptions, parts: Parts, lostAttempts: Runner): NodeTimedJobs {
   const { config, io, store, logger } = options;
   const { settings } = config;
   const timedJobs = createTimedJobs({
@@ -152,17 +171,22 @@ function createNodeTimedJobs(options: DaemonOptions, parts: Parts): ReturnType<t
       settleDelayMs: settings.timedJobsSettleDelayMs,
     },
   });
+  timedJobs.registerRunner(createJobScheduler({ jobs: config.jobs, store, logger }));
+  const watchers = createWatchers({
+    jobs: config.jobs,
+    store,
+    rootDir: config.rootDir,
+    stateDir: settings.stateDir,
+    env: io.env,
+    clock: io.clock,
+    logger,
+  });
+  timedJobs.registerRunner(watchers.runner);
   timedJobs.registerRunner(
-    createScheduler({
-      schedules: schedulesOf(config),
-      slots: createSlotStore(store, config.jobs),
-      runningCount: async (name) => (await store.list({ kind: name, status: 'running' })).jobs.length,
-      isPaused: async (name) =>
-        (await store.stats()).kinds.some((kind) => kind.kind === name && kind.isPaused),
-      logger,
-    }),
+    createRetention({ store, settings, rootDir: config.rootDir, clock: io.clock, logger }),
   );
-  return timedJobs;
+  timedJobs.registerRunner(lostAttempts);
+  return { timedJobs, watchers };
 }
 
 /** Lets a tick happen on the node that leads, while nothing is paused as a whole. */
@@ -199,6 +223,7 @@ function startNodeElection({ config, io, store, logger }: DaemonOptions, onElect
 function startNodeDispatcher(
   options: DaemonOptions,
   left: readonly LeftTask[],
+  notifications: Notifications,
   onError: (error: unknown, doing: string) => void,
 ): Dispatcher {
   const { config, io, store } = options;
@@ -211,17 +236,12 @@ function startNodeDispatcher(
     maxParallel: settings.maxParallel,
     jobLeaseMs: settings.jobLeaseMs,
     clock: io.clock,
-    runTask: async (lease) => options.onTask(await runLeasedTask(lease, options)),
+    runTask: async (lease) =>
+      options.onTask(await notifications.around(lease, () => runLeasedTask(lease, options))),
     left: left.map(({ lease, resume }) => [
       `go on with job ${lease.kind}`,
-      resume().then((outcome) => options.onTask(outcome)),
+      notifications.around(lease, resume).then((outcome) => options.onTask(outcome)),
     ]),
     onError,
   });
-}
-
-function schedulesOf(config: Config): ReturnType<typeof parseSchedule>[] {
-  return [...config.jobs.values()].flatMap((job) =>
-    job.schedule === undefined ? [] : [parseSchedule(job.schedule)],
-  );
 }

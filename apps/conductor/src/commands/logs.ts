@@ -1,0 +1,115 @@
+/** `conductor logs`: the daemon's own log, as it is or readable, now or as it comes. */
+import { open } from 'node:fs/promises';
+import path from 'node:path';
+
+import type { Command } from 'commander';
+
+import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
+import { ConductorError } from '../errors.ts';
+import type { CliIo } from '../io.ts';
+import { formatLogLine } from '../terminal/log-line.ts';
+
+/** Adds `logs`. */
+export function addLogsCommand(program: Command, io: CliIo): void {
+  withCommonOptions(
+    program
+      .command('logs')
+      .description("the daemon's own log; with --json the lines as they are")
+      .option('-f, --follow', 'go on until Ctrl-C')
+      .option('--tail <n>', 'how many of the last lines', '100')
+      .option('--level <level>', 'leave out what matters less than debug, info, warn or error', 'debug')
+      .addHelpText('after', '\nExample:\n  conductor logs -f --level warn'),
+    ['stateDir', 'logsDir'],
+  ).action(async (options: CliOptions) => {
+    const { follow, tail, level, ...common } = options;
+    const context = createContext(io, common);
+    const wanted = { tail: parseTail(tail), leastLevel: parseLevel(level), isFollowing: follow === true };
+    await printLog(context, path.join(context.config.settings.logsDir, 'daemon.log'), wanted);
+  });
+}
+
+interface Wanted {
+  readonly tail: number;
+  readonly leastLevel: number;
+  readonly isFollowing: boolean;
+}
+
+async function printLog(context: Context, file: string, wanted: Wanted): Promise<void> {
+  const abort = new AbortController();
+  const release = context.io.onSignal(() => abort.abort());
+  const show = (lines: readonly string[]): void => {
+    for (const line of lines) {
+      const text = formatLogLine(line, wanted.leastLevel, context.paint);
+      if (text !== undefined) context.print(context.json ? `${line}\n` : text);
+    }
+  };
+  try {
+    const first = await readLines(file, 0);
+    if (first === undefined && !wanted.isFollowing) {
+      throw new ConductorError(
+        'log-not-found',
+        `Cannot read the daemon's log "${file}": no daemon has written one here`,
+        { hint: 'conductor start runs a daemon.' },
+      );
+    }
+    const known = first?.lines ?? [];
+    // What does not matter enough does not use up the tail.
+    const shown = known.filter((line) => formatLogLine(line, wanted.leastLevel, context.paint) !== undefined);
+    show(wanted.tail === 0 ? [] : shown.slice(-wanted.tail));
+    let offset = first?.end ?? 0;
+    while (wanted.isFollowing && !abort.signal.aborted) {
+      const more = await readLines(file, offset);
+      show(more?.lines ?? []);
+      offset = more?.end ?? 0;
+      await Promise.race([context.io.clock.sleep(LOOK_MS), aborted(abort.signal)]);
+    }
+  } finally {
+    release();
+  }
+}
+
+/** The whole lines from `offset` on, from the start when the file is another one by now; `undefined` when there is none. */
+async function readLines(
+  file: string,
+  offset: number,
+): Promise<{ readonly lines: readonly string[]; readonly end: number } | undefined> {
+  try {
+    await using handle = await open(file, 'r');
+    const { size } = await handle.stat();
+    const start = size < offset ? 0 : offset;
+    const bytes = Buffer.alloc(size - start);
+    const { bytesRead } = await handle.read(bytes, 0, bytes.byteLength, start);
+    const text = bytes.subarray(0, bytesRead);
+    const end = text.lastIndexOf(NEWLINE) + 1;
+    const lines = text.subarray(0, end).toString('utf8').split('\n').slice(0, -1);
+    return { lines, end: start + end };
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+function parseTail(value: CliOptions[string]): number {
+  const lines = Number(value);
+  if (Number.isSafeInteger(lines) && lines >= 0) return lines;
+  throw new ConductorError('usage', `Cannot use --tail "${String(value)}": expected a whole number of lines`);
+}
+
+function parseLevel(value: CliOptions[string]): number {
+  const level = LEVELS[String(value)];
+  if (level !== undefined) return level;
+  throw new ConductorError(
+    'usage',
+    `Cannot use --level "${String(value)}": expected one of ${Object.keys(LEVELS).join(', ')}`,
+  );
+}
+
+const LEVELS: Readonly<Record<string, number>> = { debug: 20, info: 30, warn: 40, error: 50 };
+const LOOK_MS = 200;
+const NEWLINE = 10;

@@ -1,0 +1,110 @@
+/**
+ * The work trees made for tasks: which of them are still needed, and removing those that are not.
+ * Invariant: the work tree of a task that has not ended stays, even when it holds nothing.
+ */
+import { existsSync, realpathSync } from 'node:fs';
+import path from 'node:path';
+
+import type { Clock } from '@conductor-run/clock';
+import type { JobStore } from '@conductor-run/job-store';
+import { isTerminalStatus, listRuns } from '@conductor-run/logging';
+import {
+  listWorktrees,
+  pruneWorktrees,
+  type PruneWorktreesResult,
+  type WorktreeEntry,
+} from '@conductor-run/worker-runner';
+
+import { allJobs } from './all-jobs.ts';
+import type { Settings } from './settings.ts';
+
+/** A work tree made for a task. */
+export interface TaskWorktree extends WorktreeEntry {
+  /** The task it was made for: its folder's name. */
+  readonly taskId: string;
+  /** Whether that task has not ended. */
+  readonly isTaskLive: boolean;
+}
+
+/** Where work trees, their runs and their jobs are. */
+export interface TaskWorktreesOptions {
+  /** Any directory of the repository, absolute. */
+  readonly repoRoot: string;
+  readonly store: JobStore;
+  readonly settings: Pick<Settings, 'worktreesDir' | 'runsDir'>;
+  readonly clock: Clock;
+}
+
+/**
+ * Finds the tasks that have not ended: jobs at work, and runs that are under way or cannot be read.
+ *
+ * @param store - where jobs are
+ * @param runsDir - where runs are
+ */
+export async function liveTaskIds(store: JobStore, runsDir: string): Promise<ReadonlySet<string>> {
+  const running = await allJobs(store, { status: 'running' });
+  const { runs, unreadable } = await listRuns(runsDir);
+  return new Set([
+    ...running.flatMap((job) => (job.runDir === undefined ? [] : [path.basename(job.runDir)])),
+    ...runs.filter((run) => !isTerminalStatus(run.state.status)).map((run) => run.paths.taskId),
+    ...unreadable.map((run) => run.taskId),
+  ]);
+}
+
+/**
+ * Lists the work trees of tasks, oldest first.
+ *
+ * @param options - where
+ */
+export async function listTaskWorktrees(options: TaskWorktreesOptions): Promise<readonly TaskWorktree[]> {
+  const { repoRoot, store, settings, clock } = options;
+  const worktrees = await listWorktrees({ repoRoot, clock });
+  const live = await liveTaskIds(store, settings.runsDir);
+  const isHere = isBelow(settings.worktreesDir);
+  return worktrees
+    .filter(isHere)
+    .map((worktree) => {
+      const taskId = path.basename(worktree.path);
+      return { ...worktree, taskId, isTaskLive: live.has(taskId) };
+    })
+    .toSorted((one, other) => other.ageMs - one.ageMs);
+}
+
+/** Which work trees go. */
+export interface WorktreeLimits {
+  /** Only those made longer ago than this. */
+  readonly maxAgeMs: number;
+  /** Only say what would go. */
+  readonly dryRun: boolean;
+}
+
+/**
+ * Removes the work trees of ended tasks that hold nothing anybody could miss.
+ *
+ * @param options - where
+ * @param limits - which
+ */
+export async function pruneTaskWorktrees(
+  options: TaskWorktreesOptions,
+  limits: WorktreeLimits,
+): Promise<PruneWorktreesResult> {
+  const { repoRoot, store, settings, clock } = options;
+  const live = await liveTaskIds(store, settings.runsDir);
+  const isHere = isBelow(settings.worktreesDir);
+  return pruneWorktrees({
+    repoRoot,
+    clock,
+    // A task that began after the live ones were asked for has a young work tree.
+    maxAgeMs: Math.max(limits.maxAgeMs, MIN_AGE_MS),
+    dryRun: limits.dryRun,
+    keep: (worktree) => !isHere(worktree) || live.has(path.basename(worktree.path)),
+  });
+}
+
+/** git names work trees by their real paths. */
+function isBelow(folder: string): (worktree: WorktreeEntry) => boolean {
+  const real = existsSync(folder) ? realpathSync(folder) : folder;
+  return (worktree) => worktree.path.startsWith(real + path.sep);
+}
+
+const MIN_AGE_MS = 5_000;

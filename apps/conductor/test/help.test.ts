@@ -1,0 +1,49 @@
+import { Writable } from 'node:stream';
+
+import { createRealClock } from '@conductor-run/clock';
+import { describe, expect, test } from 'vitest';
+
+import { createProgram } from '../src/cli.ts';
+import { describeCommand, flattenCommands } from '../src/command-tree.ts';
+import { runCli } from '../src/cli.ts';
+
+function setup() {
+  let printed = '';
+  const stdout = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      printed += chunk.toString();
+      done();
+    },
+  });
+  const io = {
+    stdout,
+    stderr: stdout,
+    isTerminal: false,
+    columns: 80,
+    hasColor: false,
+    env: {},
+    cwd: '/',
+    clock: createRealClock(),
+    onSignal: () => () => undefined,
+  };
+  const commands = flattenCommands(describeCommand(createProgram(io, () => undefined)));
+  return { io, commands: commands.filter((node) => node.isCallable), printed: () => printed };
+}
+
+describe('help', () => {
+  test('given any command, its help has an example and it takes --json', async () => {
+    const { io, commands, printed } = setup();
+
+    const withoutJson = commands.filter((node) => !node.options.some((option) => option.long === '--json'));
+    const withoutExample: string[] = [];
+    for (const { path } of commands) {
+      const before = printed().length;
+      await runCli([...path.split(' '), '--help'], io);
+      if (!/\nExamples?:\n {2}/.test(printed().slice(before))) withoutExample.push(path);
+    }
+
+    // The schema is JSON as it is.
+    expect(withoutJson.map((node) => node.path)).toEqual(['config schema']);
+    expect(withoutExample).toEqual([]);
+  });
+});
