@@ -147,7 +147,7 @@ const listSchema: z.ZodType<ListJobsRequest> = z.object({
 });
 const submitSchema: z.ZodType<JobSubmit> = z.object({
   agent: text.max(300),
-  input: z.unknown(),
+  input: z.unknown().optional(),
   lease_request: leaseSchema.exactOptional(),
   lease_constraints: leaseConstraintsSchema.exactOptional(),
   idempotency_key: text.max(512).exactOptional(),

@@ -193,7 +193,7 @@ const BODIES: Readonly<Record<EventKind, z.ZodType>> = {
   thought: z.object({ text: z.string() }),
   tool_call: z.object({ tool: text, call_id: text }),
   tool_result: z
-    .object({ call_id: text, result: z.unknown(), error: errorSchema.optional() })
+    .object({ call_id: text, result: z.unknown().optional(), error: errorSchema.optional() })
     .refine((body) => body.result === undefined || body.error === undefined, 'not both result and error'),
   status: z.object({ phase: text, message: z.string().optional() }),
   metric: z.object({ name: text, value: z.number(), unit: text.optional() }),

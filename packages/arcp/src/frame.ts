@@ -127,5 +127,5 @@ const envelopeSchema = z.object({
   trace_id: z.string().nullish(),
   job_id: z.string().min(1).max(MAX_ID).exactOptional(),
   event_seq: z.int().nonnegative().exactOptional(),
-  payload: z.unknown(),
+  payload: z.unknown().optional(),
 });

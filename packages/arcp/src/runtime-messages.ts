@@ -147,10 +147,10 @@ const subscribedSchema = z.object({
   subscribed_from: z.int().nonnegative(),
   replayed: z.boolean(),
 });
-const eventSchema = z.object({ kind: text, ts: z.string(), body: z.unknown() });
+const eventSchema = z.object({ kind: text, ts: z.string(), body: z.unknown().optional() });
 const resultSchema = z.object({
   final_status: z.literal('success'),
-  result: z.unknown(),
+  result: z.unknown().optional(),
   result_id: text.exactOptional(),
   result_size: z.int().nonnegative().exactOptional(),
   summary: z.string().exactOptional(),

@@ -56,7 +56,7 @@ export interface Envelope {
   /** On `job.event`, `job.result` and `job.error` only; from 1, gap-free in a session. */
   readonly event_seq?: number;
   /** By type. */
-  readonly payload: unknown;
+  readonly payload?: unknown;
 }
 
 /** How a lost session is taken up again. */
@@ -231,7 +231,7 @@ export interface JobEvent {
   /** When it happened, ISO 8601. */
   readonly ts: string;
   /** By kind. */
-  readonly body: unknown;
+  readonly body?: unknown;
 }
 
 /** The payload of `job.result`. */

@@ -164,6 +164,8 @@ export interface Core {
   readonly accounts: Map<string, Account>;
   /** Keys that may be alive upstream, by handle. */
   readonly credentials: Map<string, StoredCredential>;
+  /** Handles that are being taken back, so that no key is revoked twice at the same time. */
+  readonly revoking: Set<string>;
   /** True once `stop` was called: what agents do from then on is not recorded. */
   isStopping: boolean;
 }

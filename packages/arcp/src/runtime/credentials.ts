@@ -109,20 +109,20 @@ export function revokeHandle(core: Core, handle: string): void {
 }
 
 function revoke(core: Core, provider: CredentialProvider, row: StoredCredential): void {
-  if (revoking.has(row)) return;
-  revoking.add(row);
+  if (core.revoking.has(row.handle)) return;
+  core.revoking.add(row.handle);
   const { clock, logger } = core.settings;
   const attempt = (current: StoredCredential): void => {
     if (core.isStopping || core.ledger.hasFailed()) return;
     provider.revoke(current.handle).then(
       () => {
         core.credentials.delete(current.handle);
+        core.revoking.delete(current.handle);
         core.ledger.dropCredential(current.handle);
         logger.info({ jobId: current.jobId, credentialId: current.credentialId }, 'credential.revoked');
       },
       (error: unknown) => {
         const failed = { ...current, failedRevocations: current.failedRevocations + 1 };
-        revoking.add(failed);
         core.credentials.set(failed.handle, failed);
         core.ledger.putCredential(failed);
         const fields = {
@@ -153,7 +153,5 @@ function requestOf(subject: CredentialSubject): Omit<CredentialRequest, 'handle'
   };
 }
 
-/** Rows somebody is busy taking back, so that no key is revoked twice at the same time. */
-const revoking = new WeakSet<StoredCredential>();
 const FIRST_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 300_000;

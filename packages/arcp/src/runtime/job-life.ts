@@ -73,6 +73,7 @@ export function succeed(core: Core, job: Job, outcome: AgentOutcome): void {
     return;
   }
   markRunning(core, job);
+  closeStream(core, job);
   close(core, job, 'success');
   publish(core, job, 'job.result', payloadJson);
   job.settled.resolve(outcome);
@@ -174,6 +175,23 @@ function resultJson(core: Core, job: Job, outcome: AgentOutcome): string {
   });
   if (json.length <= core.settings.limits.maxMessageLength) return json;
   throw new ArcpError('INTERNAL_ERROR', `The result has ${json.length} characters, expected it streamed`);
+}
+
+/** A stream always says that it is over, also when its agent forgot to. */
+function closeStream(core: Core, job: Job): void {
+  const { stream } = job;
+  if (stream === undefined || stream.isDone || stream.joined !== undefined) return;
+  const ts = new Date(core.settings.clock.nowMs()).toISOString();
+  const end = {
+    result_id: stream.resultId,
+    chunk_seq: stream.nextChunk,
+    data: '',
+    encoding: 'utf8',
+    more: false,
+  };
+  stream.nextChunk += 1;
+  stream.isDone = true;
+  publish(core, job, 'job.event', JSON.stringify({ kind: 'result_chunk', ts, body: end }), 'result_chunk');
 }
 
 function streamedResult({ joined, resultId, size, isBinary }: ResultStream): object {

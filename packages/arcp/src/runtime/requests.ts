@@ -70,7 +70,8 @@ function submit(core: Core, session: Session, envelope: Envelope, submission: Su
     const { job } = accepted;
     session.link?.replyJson('job.accepted', accepted.acceptedJson, {
       jobId: accepted.jobId,
-      traceId: accepted.traceId,
+      // A repeated submit is answered under its own trace, or its sender would not know the answer is for it.
+      traceId: submission.traceId ?? accepted.traceId,
     });
     if (job === undefined) return;
     core.ledger.afterCommit(() => {

@@ -81,6 +81,7 @@ export function startRuntime(options: RuntimeOptions): Runtime {
     reservedKeys: new Set(),
     accounts: new Map(),
     credentials: new Map(),
+    revoking: new Set(),
     isStopping: false,
   };
   recover(core);
