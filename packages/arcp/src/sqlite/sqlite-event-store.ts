@@ -70,7 +70,7 @@ export function openSqliteEventStore(options: SqliteEventStoreOptions): EventSto
       const sessions = statements.sessions.all().map(readSessionRow);
       for (const { session, sessionNo } of sessions) sessionNos.set(session.sessionId, sessionNo);
       return {
-        sessions,
+        sessions: sessions.map(({ session, bufferedBytes }) => ({ session, bufferedBytes })),
         jobs: statements.unfinishedJobs.all().map(readJobRow),
         credentials: statements.credentials.all().map(readCredentialRow),
       };
