@@ -8,9 +8,9 @@
 export interface Glob {
   /** As it was written. */
   readonly source: string;
-  /** One per state but the last: a code unit, or `STAR` or `GLOBSTAR`. */
+  /** One per state but the last: a code unit, or `STAR`, `GLOBSTAR` or `OPTION`. */
   readonly tokens: Int32Array;
-  /** Where an optional group that starts at this state may be skipped to; 0 for none. */
+  /** Where the optional group behind an `OPTION` may be skipped to; 0 for every other state. */
   readonly skips: Int32Array;
 }
 
@@ -30,12 +30,14 @@ export function compileGlob(source: string): Glob | undefined {
   };
   for (let at = 0; at < source.length;) {
     if (source.startsWith('/**', at) && at + 3 === source.length) {
-      push(SLASH, tokens.length + 2);
+      push(OPTION, tokens.length + 3);
+      push(SLASH);
       push(GLOBSTAR);
       at += 3;
     } else if (source.startsWith('/**/', at)) {
       push(SLASH);
-      push(GLOBSTAR, tokens.length + 2);
+      push(OPTION, tokens.length + 3);
+      push(GLOBSTAR);
       push(SLASH);
       at += 4;
     } else if (source.startsWith('**', at)) {
@@ -113,7 +115,7 @@ function closeStates(glob: Glob, states: readonly number[]): number[] {
   const reached = new Set<number>(states);
   for (const state of reached) {
     const token = glob.tokens[state];
-    if (token === STAR || token === GLOBSTAR) reached.add(state + 1);
+    if (token === STAR || token === GLOBSTAR || token === OPTION) reached.add(state + 1);
     const skip = glob.skips[state] ?? 0;
     if (skip !== 0) reached.add(skip);
   }
@@ -138,6 +140,8 @@ function hasControl(text: string): boolean {
 const SLASH = 0x2f;
 const STAR = -1;
 const GLOBSTAR = -2;
+/** Takes no character. A state of its own: a star that loops must not come by the way out again. */
+const OPTION = -3;
 /** No code unit has this value, so only stars take it. */
 const OTHER = 0x1_0000;
 const MAX_PATTERN = 1_024;

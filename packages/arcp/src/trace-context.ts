@@ -1,5 +1,5 @@
 /** W3C Trace Context (section 11). Invariant: what leaves on the wire as `trace_id` is 32 lower-case hex digits. */
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 
 /**
  * The trace id in a `trace_id` field: bare, or inside a `traceparent`.
@@ -13,14 +13,14 @@ export function parseTraceId(value: string): string | undefined {
   return traceId === undefined || ALL_ZERO.test(traceId) ? undefined : traceId;
 }
 
-/** A new random trace id. */
+/** A new random trace id: 122 random bits, from the pool that `randomUUID` keeps. */
 export function createTraceId(): string {
-  return randomBytes(16).toString('hex');
+  return randomUUID().replaceAll('-', '');
 }
 
 /** A `traceparent` with a new span in the trace, marked as sampled. */
 export function createTraceparent(traceId: string): string {
-  return `00-${traceId}-${randomBytes(8).toString('hex')}-01`;
+  return `00-${traceId}-${createTraceId().slice(-16)}-01`;
 }
 
 const TRACE_ID = /^([0-9a-f]{32})$/;

@@ -14,6 +14,8 @@ describe('9.2 grammar', () => {
     ['fs.read', '/w/*', '/w/a', true],
     ['fs.read', '/w/*', '/w/a/b', false],
     ['fs.read', '/w/**/z', '/w/z', true],
+    ['fs.read', '/w/**/z', '/w/a/xz', false],
+    ['fs.read', '/w/**/z', '/w/az', false],
     ['fs.read', '/w/**/z', '/w/a/b/z', true],
     ['fs.read', '/w/a.b', '/w/axb', false],
     ['net.fetch', 'https://api.example.com/**', 'https://api.example.com/v1/x?q=1', true],

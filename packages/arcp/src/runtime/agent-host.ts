@@ -113,7 +113,7 @@ export interface AgentJob {
   readonly credentials: readonly Credential[];
   /** What the last stored event said; `undefined` at first. */
   readonly position: string | undefined;
-  /** Aborted when the job is over for the client, with an `ArcpError` as its reason, or when the runtime stops (code closed). */
+  /** Aborted when the job ends otherwise than by the agent's own result, with an `ArcpError` as its reason, or when the runtime stops (code closed). */
   readonly signal: AbortSignal;
   /**
    * Reports something. Counts as a sign of life.

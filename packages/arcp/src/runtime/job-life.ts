@@ -227,11 +227,8 @@ function settle(core: Core, job: Job): void {
   revokeCredentials(core, job.id);
   endSpan(job);
   const error = job.end;
-  job.abort.abort(
-    error === undefined
-      ? new ArcpError('closed', 'Cannot go on with job: it has ended, expected a live one')
-      : payloadToError(error),
-  );
+  // An agent that returned a result has nothing left to stop.
+  if (error !== undefined) job.abort.abort(payloadToError(error));
   core.settings.logger.info(
     { jobId: job.id, principal: job.principal, status: job.status, code: error?.code },
     'job.ended',
