@@ -39,6 +39,7 @@ export interface ManualClock extends Clock, Disposable {
    * Sets the wall clock only, as an administrator or NTP would: no timer runs, monotonic time stays.
    *
    * @param nowMs - integer UTC milliseconds, earlier or later than now
+   * @throws RangeError when `nowMs` is not a finite number
    */
   setWallTime(nowMs: number): void;
   /** Timers waiting to run. Zero after a clean `stop()` of whatever used this clock. */
@@ -54,8 +55,8 @@ export interface ManualClock extends Clock, Disposable {
  * @throws RangeError when a start is not a finite number
  */
 export function createManualClock(options: ManualClockOptions = {}): ManualClock {
-  let wallMs = requireFinite('nowMs', options.nowMs ?? Date.UTC(2026, 0, 1));
-  let monotonic = requireFinite('monotonicMs', options.monotonicMs ?? 0);
+  let wallMs = requireFinite('create manual clock at wall time', options.nowMs ?? Date.UTC(2026, 0, 1));
+  let monotonic = requireFinite('create manual clock at monotonic time', options.monotonicMs ?? 0);
   let sequence = 0;
   const timers = createTimerHeap();
 
@@ -105,7 +106,7 @@ export function createManualClock(options: ManualClockOptions = {}): ManualClock
       return runNext(Number.MAX_VALUE);
     },
     setWallTime(nowMs) {
-      wallMs = requireFinite('nowMs', nowMs);
+      wallMs = requireFinite('set wall time to', nowMs);
     },
     pendingTimers: () => timers.size(),
     nextTimerInMs() {
@@ -123,11 +124,9 @@ function settle(): Promise<void> {
   });
 }
 
-function requireFinite(name: string, value: number): number {
+function requireFinite(verb: string, value: number): number {
   if (!Number.isFinite(value)) {
-    throw new RangeError(
-      `Cannot create manual clock with ${name} "${value}": expected a finite number of ms`,
-    );
+    throw new RangeError(`Cannot ${verb} "${value}": expected a finite number of ms`);
   }
   return value;
 }

@@ -1,0 +1,99 @@
+/** The command line: which commands there are, and how an invocation ends. Commands translate; packages decide. */
+import { Command, CommanderError } from 'commander';
+
+import { addCheckpointsCommand } from './commands/checkpoints.ts';
+import { addConfigCommand } from './commands/config.ts';
+import { addEnqueueCommand } from './commands/enqueue.ts';
+import { addExecCommand } from './commands/exec.ts';
+import { addInitCommand } from './commands/init.ts';
+import { addJobsCommand } from './commands/jobs.ts';
+import { addRunCommand } from './commands/run.ts';
+import { addRunsCommand } from './commands/runs.ts';
+import { addStartCommand } from './commands/start.ts';
+import { addStatusCommand } from './commands/status.ts';
+import { addStoreCommand } from './commands/store.ts';
+import { ConductorError, type ConductorErrorCode } from './errors.ts';
+import { EXIT } from './exit-codes.ts';
+import type { CliIo } from './io.ts';
+import { createPaint } from './terminal/style.ts';
+import { VERSION } from './version.ts';
+
+/**
+ * Runs one command line to its end.
+ *
+ * @param args - the arguments behind the program's name
+ * @param io - the outside world
+ * @returns the exit code; every error that can be expected is printed and turned into one
+ */
+export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
+  let exitCode: number = EXIT.ok;
+  const program = createProgram(io, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    return report(error, io);
+  }
+}
+
+/** Adds one command to the program; `finish` gets the exit code when it is not 0. */
+export type AddCommand = (program: Command, io: CliIo, finish: (exitCode: number) => void) => void;
+
+const COMMANDS: readonly AddCommand[] = [
+  addInitCommand,
+  addStartCommand,
+  addStatusCommand,
+  addRunCommand,
+  addExecCommand,
+  addEnqueueCommand,
+  addJobsCommand,
+  addRunsCommand,
+  addCheckpointsCommand,
+  addStoreCommand,
+  addConfigCommand,
+];
+
+function createProgram(io: CliIo, finish: (exitCode: number) => void): Command {
+  const program = new Command('conductor');
+  program
+    .description('Runs long steps on your own machines and never loses track of them.')
+    .version(VERSION, '-V, --version')
+    .showSuggestionAfterError()
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void io.stdout.write(text),
+      writeErr: (text) => void io.stderr.write(text),
+    });
+  for (const add of COMMANDS) add(program, io, finish);
+  return program;
+}
+
+function report(error: unknown, io: CliIo): number {
+  if (error instanceof CommanderError) {
+    // Commander has printed help, the version or its complaint by now.
+    return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  }
+  const paint = createPaint(io);
+  if (error instanceof ConductorError) {
+    const hint = error.hint === undefined ? '' : `${paint('dim', error.hint)}\n`;
+    io.stderr.write(`${paint('bad', 'error')} ${error.message}\n${hint}`);
+    return EXIT_OF_CODE[error.code] ?? EXIT.failed;
+  }
+  if (error instanceof Error && 'code' in error) {
+    // Errors of the packages and the system carry a code and a message that stands alone.
+    io.stderr.write(`${paint('bad', 'error')} ${error.message}\n`);
+    return EXIT.failed;
+  }
+  throw error;
+}
+
+const EXIT_OF_CODE: Readonly<Partial<Record<ConductorErrorCode, number>>> = {
+  usage: EXIT.usage,
+  'config-invalid': EXIT.usage,
+  'config-not-found': EXIT.usage,
+  'job-unknown': EXIT.usage,
+  'claim-refused': EXIT.refused,
+};

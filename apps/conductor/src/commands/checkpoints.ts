@@ -1,0 +1,173 @@
+/** `conductor checkpoints list|show|diff|verify`: what was recorded of a run. */
+import {
+  type CheckpointRecord,
+  diffCheckpoints,
+  type FileDiff,
+  readCheckpoints,
+  verifyCheckpoints,
+} from '@conductor-run/checkpointing';
+import type { Command } from 'commander';
+
+import { parseSeq, requireCheckpoint, requireGitDiff } from '../checkpoint-selector.ts';
+import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
+import { EXIT } from '../exit-codes.ts';
+import type { CliIo } from '../io.ts';
+import { selectRun } from '../run-selector.ts';
+import { stripControl } from '../terminal/style.ts';
+import { formatTable } from '../terminal/table.ts';
+import { formatRelative } from '../terminal/time.ts';
+import { addCheckpointsPruneCommand } from './checkpoints-prune.ts';
+import { addBringBackCommands } from './checkpoints-restore.ts';
+import { describeDiff } from './runs-diff.ts';
+
+/** Adds `checkpoints` and its subcommands. */
+export function addCheckpointsCommand(program: Command, io: CliIo, finish: (exitCode: number) => void): void {
+  const checkpoints = program
+    .command('checkpoints')
+    .description('what was recorded of a run, and how to bring it back');
+  addList(checkpoints, io);
+  addShow(checkpoints, io);
+  addDiff(checkpoints, io);
+  addBringBackCommands(checkpoints, io, finish);
+  addVerify(checkpoints, io, finish);
+  addCheckpointsPruneCommand(checkpoints, io);
+}
+
+function addList(checkpoints: Command, io: CliIo): void {
+  withCommonOptions(
+    checkpoints
+      .command('list <run>')
+      .description('the checkpoints of a run; RUN is last, an id or a part of one, or a job')
+      .addHelpText('after', '\nExample:\n  conductor checkpoints list last'),
+  ).action(async (selector: string, options: CliOptions) => {
+    const context = createContext(io, options);
+    const run = await selectRun(context.config.settings.runsDir, selector);
+    const listing = await readCheckpoints(run.paths.checkpointsDir);
+    if (context.json) {
+      context.printJson({ runId: run.paths.runId, checkpoints: listing.records });
+      return;
+    }
+    const nowMs = io.clock.nowMs();
+    context.print(
+      formatTable(
+        listing.records,
+        [
+          { head: 'SEQ', cell: (record) => String(record.seq), align: 'right' },
+          { head: 'TYPE', cell: (record) => record.type },
+          { head: 'TAKEN', cell: (record) => formatRelative(Date.parse(record.createdAt), nowMs) },
+          { head: 'SUMMARY', cell: (record) => stripControl(record.summary) },
+        ],
+        context.paint,
+      ),
+    );
+    if (listing.skippedLines.length > 0) {
+      io.stderr.write(
+        `${context.paint('warn', 'torn')} ${listing.skippedLines.length} lines could not be read\n`,
+      );
+    }
+  });
+}
+
+function addShow(checkpoints: Command, io: CliIo): void {
+  withCommonOptions(
+    checkpoints
+      .command('show <run> [seq]')
+      .description('one checkpoint, the newest without a number')
+      .addHelpText('after', '\nExample:\n  conductor checkpoints show last 3'),
+  ).action(async (selector: string, seq: string | undefined, options: CliOptions) => {
+    const context = createContext(io, options);
+    const run = await selectRun(context.config.settings.runsDir, selector);
+    const { records } = await readCheckpoints(run.paths.checkpointsDir);
+    const record = requireCheckpoint(records, run.paths.runId, parseSeq(seq));
+    if (context.json) context.printJson({ checkpoint: record });
+    else context.print(describeRecord(context, record));
+  });
+}
+
+function addDiff(checkpoints: Command, io: CliIo): void {
+  withCommonOptions(
+    checkpoints
+      .command('diff <run> <from> [to]')
+      .description('files that differ between two git checkpoints of a run; FROM may be base')
+      .option('--patch', 'with the text of the changes')
+      .addHelpText('after', '\nExample:\n  conductor checkpoints diff last 3 7 --patch'),
+  ).action(async (selector: string, from: string, to: string | undefined, options: CliOptions) => {
+    const { patch, ...common } = options;
+    const context = createContext(io, common);
+    const run = await selectRun(context.config.settings.runsDir, selector);
+    const { records } = await readCheckpoints(run.paths.checkpointsDir);
+    const target = requireGitDiff(records, run.paths.runId, parseSeq(to));
+    const start = from === 'base' ? 'base' : requireGitDiff(records, run.paths.runId, parseSeq(from));
+    const diff = await diffCheckpoints(start, target, { clock: io.clock });
+    if (context.json) {
+      context.printJson({ files: diff.files });
+      return;
+    }
+    for (const file of diff.files) {
+      context.print(describeFile(context, file));
+      if (patch === true) io.stdout.write(await diff.patch(file));
+    }
+    if (diff.files.length === 0) context.print('no difference\n');
+  });
+}
+
+function addVerify(checkpoints: Command, io: CliIo, finish: (exitCode: number) => void): void {
+  withCommonOptions(
+    checkpoints
+      .command('verify <run>')
+      .description('recompute every hash and bring every snapshot back into a scratch index')
+      .option('--no-replay', 'only the hashes; needs no repository')
+      .addHelpText('after', '\nExample:\n  conductor checkpoints verify last'),
+  ).action(async (selector: string, options: CliOptions) => {
+    const { replay, ...common } = options;
+    const context = createContext(io, common);
+    const run = await selectRun(context.config.settings.runsDir, selector);
+    const report = await verifyCheckpoints(run.paths.checkpointsDir, {
+      replay: replay !== false,
+      clock: io.clock,
+    });
+    if (report.problems.length > 0) finish(EXIT.failed);
+    if (context.json) {
+      context.printJson({ runId: run.paths.runId, ...report });
+      return;
+    }
+    for (const problem of report.problems) {
+      context.print(
+        `${context.paint('bad', problem.problem)} checkpoint ${problem.seq}: ${problem.detail}\n`,
+      );
+    }
+    const tone = report.problems.length === 0 ? 'good' : 'bad';
+    context.print(
+      `${context.paint(tone, `${report.verified.length} checkpoints verified, ${report.problems.length} problems`)}\n`,
+    );
+  });
+}
+
+function describeRecord(context: Context, record: CheckpointRecord): string {
+  const head = `${record.checkpointId}  ${record.type}  ${record.createdAt}\n${stripControl(record.summary)}\n`;
+  const files = record.files.map(
+    (file) => `  ${file.fileName}  ${file.bytes} bytes  ${file.sha256.slice(0, 12)}\n`,
+  );
+  return `${head}${describeContent(context, record)}${files.join('')}`;
+}
+
+function describeContent(context: Context, record: CheckpointRecord): string {
+  switch (record.type) {
+    case 'summary':
+      return record.detail === undefined ? '' : `${record.detail}\n`;
+    case 'log_tail':
+      return record.lines.map((line) => `  | ${stripControl(line)}\n`).join('');
+    case 'git_diff':
+      return describeDiff(context, record);
+    case 'test_output': {
+      const { total, passed, failed, skipped } = record.totals;
+      const failures = record.failures.map((failure) => `  ${stripControl(failure.name)}\n`);
+      return `${total} tests: ${passed} passed, ${failed} failed, ${skipped} skipped\n${failures.join('')}`;
+    }
+  }
+}
+
+function describeFile(context: Context, file: FileDiff): string {
+  const counts = file.insertions === null ? 'binary' : `+${file.insertions} -${file.deletions ?? 0}`;
+  return `${context.paint('strong', file.status.padEnd(8))} ${stripControl(file.path)}  ${context.paint('dim', counts)}\n`;
+}

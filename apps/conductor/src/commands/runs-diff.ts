@@ -1,0 +1,61 @@
+/** `conductor runs diff RUN`: the patch of a run's last git checkpoint, as `git apply` takes it. */
+import { createReadStream } from 'node:fs';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+
+import { type GitDiffRecord, readCheckpoints } from '@conductor-run/checkpointing';
+import type { Command } from 'commander';
+
+import { requireGitDiff } from '../checkpoint-selector.ts';
+import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
+import type { CliIo } from '../io.ts';
+import { selectRun } from '../run-selector.ts';
+import { stripControl } from '../terminal/style.ts';
+
+/** Adds `runs diff`. */
+export function addRunsDiffCommand(runs: Command, io: CliIo): void {
+  withCommonOptions(
+    runs
+      .command('diff <run>')
+      .description('what a run changed in its work tree: a patch that git apply takes')
+      .option('--stat', 'only how much changed, and what could not be captured')
+      .addHelpText('after', '\nExample:\n  conductor runs diff last | git apply --index'),
+  ).action(async (selector: string, options: CliOptions) => {
+    const { stat, ...common } = options;
+    const context = createContext(io, common);
+    const run = await selectRun(context.config.settings.runsDir, selector);
+    const { records } = await readCheckpoints(run.paths.checkpointsDir);
+    const record = requireGitDiff(records, run.paths.runId, undefined);
+    if (context.json) context.printJson({ runId: run.paths.runId, checkpoint: record });
+    else if (stat === true) context.print(describeDiff(context, record));
+    else
+      await copyPatch(
+        context,
+        record,
+        records.filter((each) => each.type === 'git_diff'),
+      );
+  });
+}
+
+/** The size of a diff and what it leaves out, for people. */
+export function describeDiff(context: Context, record: GitDiffRecord): string {
+  const { filesChanged, insertions, deletions } = record.diffStat;
+  const leftOut = record.leftOut.map((left) => `  left out: ${stripControl(left.path)} (${left.reason})\n`);
+  return `${filesChanged} files changed, ${insertions} insertions, ${deletions} deletions since ${record.baseCommit ?? 'the empty tree'}\n${context.paint('dim', `tree ${record.tree}`)}\n${leftOut.join('')}`;
+}
+
+/** An unchanged record has no files of its own; those of the record it equals stand for it. */
+async function copyPatch(
+  context: Context,
+  record: GitDiffRecord,
+  records: readonly GitDiffRecord[],
+): Promise<void> {
+  const holder =
+    record.unchangedSince === undefined
+      ? record
+      : (records.find((each) => each.seq === record.unchangedSince) ?? record);
+  const patch = holder.files.find((file) => file.format === 'git-patch');
+  if (patch === undefined) return;
+  const source = createReadStream(path.join(holder.directory, patch.fileName));
+  await pipeline(source, context.io.stdout, { end: false });
+}

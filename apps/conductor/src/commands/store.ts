@@ -1,0 +1,163 @@
+/** `conductor store …`: the store as a whole. */
+import { createReadStream, createWriteStream } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+
+import type { Command } from 'commander';
+
+import { type CliOptions, createContext, withCommonOptions } from '../context.ts';
+import { parseDuration } from '../duration.ts';
+import { ConductorError } from '../errors.ts';
+import type { CliIo } from '../io.ts';
+import { formatTable } from '../terminal/table.ts';
+import { formatRelative } from '../terminal/time.ts';
+import { storePath, withStore } from '../wire.ts';
+
+/** Adds `store` and its subcommands. */
+export function addStoreCommand(program: Command, io: CliIo): void {
+  const store = program.command('store').description('the job store as a whole');
+  addStats(store, io);
+  addMigrate(store, io);
+  addBackup(store, io);
+  addExport(store, io);
+  addImport(store, io);
+  addPrune(store, io);
+}
+
+function addStats(store: Command, io: CliIo): void {
+  withCommonOptions(
+    store
+      .command('stats', { isDefault: true })
+      .description('how many jobs stand where')
+      .addHelpText('after', '\nExample:\n  conductor store stats --json'),
+  ).action(async (options: CliOptions) => {
+    const context = createContext(io, options);
+    const stats = await withStore(context, (open) => open.stats());
+    if (context.json) {
+      context.printJson({ path: storePath(context), ...stats });
+      return;
+    }
+    context.print(`${storePath(context)}${stats.isPaused ? context.paint('warn', '  paused') : ''}\n`);
+    if (stats.kinds.length === 0) {
+      context.print('no jobs\n');
+      return;
+    }
+    const nowMs = io.clock.nowMs();
+    const right = 'right' as const;
+    context.print(
+      formatTable(
+        stats.kinds,
+        [
+          { head: 'JOB', cell: (kind) => `${kind.kind}${kind.isPaused ? ' (paused)' : ''}` },
+          { head: 'READY', cell: (kind) => String(kind.ready), align: right },
+          { head: 'WAITING', cell: (kind) => String(kind.waiting), align: right },
+          { head: 'RUNNING', cell: (kind) => String(kind.running), align: right },
+          { head: 'DONE', cell: (kind) => String(kind.done), align: right },
+          { head: 'EXHAUSTED', cell: (kind) => String(kind.exhausted), align: right },
+          { head: 'CANCELLED', cell: (kind) => String(kind.cancelled), align: right },
+          { head: 'OLDEST READY', cell: (kind) => formatRelative(kind.oldestReadyDueAtMs, nowMs) },
+        ],
+        context.paint,
+      ),
+    );
+  });
+}
+
+function addMigrate(store: Command, io: CliIo): void {
+  withCommonOptions(
+    store
+      .command('migrate')
+      .description('bring the schema up to date; opening the store does the same')
+      .addHelpText('after', '\nExample:\n  conductor store migrate'),
+  ).action(async (options: CliOptions) => {
+    const context = createContext(io, options);
+    await withStore(context, async () => undefined);
+    if (context.json) context.printJson({ path: storePath(context), isCurrent: true });
+    else context.print(`${storePath(context)}: schema is current\n`);
+  });
+}
+
+function addBackup(store: Command, io: CliIo): void {
+  withCommonOptions(
+    store
+      .command('backup <file>')
+      .description('copy the store while it is in use')
+      .addHelpText('after', '\nExample:\n  conductor store backup conductor-backup.db'),
+  ).action(async (file: string, options: CliOptions) => {
+    const context = createContext(io, options);
+    const target = path.resolve(io.cwd, file);
+    await withStore(context, (open) => open.backup(target));
+    if (context.json) context.printJson({ path: target });
+    else context.print(`${target}\n`);
+  });
+}
+
+function addExport(store: Command, io: CliIo): void {
+  withCommonOptions(
+    store
+      .command('export <file>')
+      .description('write every record as lines of JSON, for another store of either engine')
+      .addHelpText('after', '\nExample:\n  conductor store export jobs.ndjson'),
+  ).action(async (file: string, options: CliOptions) => {
+    const context = createContext(io, options);
+    const target = path.resolve(io.cwd, file);
+    const records = await withStore(context, async (open) => {
+      let count = 0;
+      const counted = async function* (): AsyncGenerator<string> {
+        for await (const line of open.exportLines()) {
+          count += 1;
+          yield `${line.trimEnd()}\n`;
+        }
+      };
+      // `wx`: an export never overwrites an older one.
+      await pipeline(Readable.from(counted()), createWriteStream(target, { flags: 'wx', mode: 0o600 }));
+      return count;
+    });
+    if (context.json) context.printJson({ path: target, lines: records });
+    else context.print(`${target}: ${records} lines\n`);
+  });
+}
+
+function addImport(store: Command, io: CliIo): void {
+  withCommonOptions(
+    store
+      .command('import <file>')
+      .description('take in what export wrote, into a store without jobs')
+      .addHelpText('after', '\nExample:\n  conductor store import jobs.ndjson --store sqlite:new.db'),
+  ).action(async (file: string, options: CliOptions) => {
+    const context = createContext(io, options);
+    const source = createReadStream(path.resolve(io.cwd, file), 'utf8');
+    const lines = createInterface({ input: source, crlfDelay: Number.POSITIVE_INFINITY });
+    const records = await withStore(context, (open) => open.importLines(lines));
+    if (context.json) context.printJson({ path: storePath(context), records });
+    else context.print(`${storePath(context)}: ${records} records\n`);
+  });
+}
+
+function addPrune(store: Command, io: CliIo): void {
+  withCommonOptions(
+    store
+      .command('prune')
+      .description('forget attempts that ended long ago, and with --jobs the jobs they belong to')
+      .requiredOption('--max-age <duration>', 'ended longer ago than this, such as 90d')
+      .option('--jobs', 'also the jobs; their watermarks go with them')
+      .addHelpText('after', '\nExample:\n  conductor store prune --max-age 90d'),
+  ).action(async (options: CliOptions) => {
+    const { maxAge, jobs, ...common } = options;
+    const context = createContext(io, common);
+    const ageMs = parseDuration(String(maxAge));
+    if (ageMs === undefined) {
+      throw new ConductorError(
+        'usage',
+        `Cannot use --max-age "${String(maxAge)}": expected a duration such as 90d`,
+      );
+    }
+    const result = await withStore(context, (open) =>
+      open.prune({ finishedBeforeMs: io.clock.nowMs() - ageMs, jobs: jobs === true }),
+    );
+    if (context.json) context.printJson(result);
+    else context.print(`forgot ${result.attempts} attempts and ${result.jobs} jobs\n`);
+  });
+}

@@ -1,0 +1,213 @@
+/**
+ * Finds and reads `conductor.yaml` and resolves every setting: flag > environment > file > default.
+ * Invariant: nothing outside this file reads the config file or `CONDUCTOR_*` variables.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import path from 'node:path';
+
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+
+import { ConductorError } from './errors.ts';
+import { type JobDefinition, jobsSchema } from './job-config.ts';
+import {
+  environmentName,
+  kebabCase,
+  parseSettings,
+  type SettingSource,
+  type Settings,
+  SETTINGS,
+  settingKeys,
+} from './settings.ts';
+import { suggest } from './suggest.ts';
+
+/** What a command works with. */
+export interface Config {
+  readonly settings: Settings;
+  /** Where each setting came from. */
+  readonly sources: Readonly<Record<keyof Settings, SettingSource>>;
+  readonly jobs: ReadonlyMap<string, JobDefinition>;
+  /** The file that was read, `undefined` when there is none. */
+  readonly configPath: string | undefined;
+  /** Folder the config lies in, else the working directory: where jobs run and relative paths start. */
+  readonly rootDir: string;
+}
+
+/** What config is read from. */
+export interface ConfigInput {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Values of `--flags` by camel-case key; absent or `undefined` when not given. */
+  readonly flags: Readonly<Record<string, string | boolean | undefined>>;
+  /** Value of `--config`. */
+  readonly configPath?: string | undefined;
+}
+
+/**
+ * Reads the config.
+ *
+ * @param input - where to look
+ * @throws ConductorError with code `config-not-found` when `--config` names no file, and `config-invalid` for anything in it that is not understood
+ */
+export function loadConfig(input: ConfigInput): Config {
+  const configPath = findConfig(input);
+  const rootDir = configPath === undefined ? input.cwd : path.dirname(configPath);
+  const file = configPath === undefined ? {} : parseFile(configPath);
+  const { jobs, ...fileSettings } = validate(file, configPath ?? '');
+
+  const values: Record<string, string | number> = {};
+  const sources: Record<string, SettingSource> = {};
+  for (const key of settingKeys()) {
+    const [value, source] = resolveSetting(key, input, fileSettings);
+    values[key] = value;
+    sources[key] = source;
+  }
+  const settings = toSettings(values, sources, rootDir, input.cwd);
+  requireLeaseRatios(settings);
+  return {
+    settings,
+    sources: sources as Record<keyof Settings, SettingSource>,
+    jobs,
+    configPath,
+    rootDir,
+  };
+}
+
+/** The JSON Schema of the config file, for editors. */
+export function configJsonSchema(): unknown {
+  return z.toJSONSchema(fileSchema, { io: 'input', unrepresentable: 'any' });
+}
+
+/** The nearest config file at or above `cwd`, or the one that was named. */
+function findConfig(input: ConfigInput): string | undefined {
+  if (input.configPath !== undefined) {
+    const named = path.resolve(input.cwd, input.configPath);
+    if (existsSync(named)) return named;
+    throw new ConductorError('config-not-found', `Cannot read config "${named}": no such file`, {
+      hint: 'Name an existing file with --config, or leave the option away.',
+    });
+  }
+  for (let folder = input.cwd; ; folder = path.dirname(folder)) {
+    const found = CONFIG_NAMES.map((name) => path.join(folder, name)).find((file) => existsSync(file));
+    if (found !== undefined) return found;
+    if (folder === path.dirname(folder)) return undefined;
+  }
+}
+
+function parseFile(configPath: string): unknown {
+  try {
+    // JSON is YAML: one parser reads both, and its errors carry line and column.
+    return parseYaml(readFileSync(configPath, 'utf8')) ?? {};
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConductorError('config-invalid', `Cannot read config "${configPath}": ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+function validate(file: unknown, configPath: string): z.output<typeof fileSchema> {
+  const result = fileSchema.safeParse(file);
+  if (result.success) return result.data;
+  const lines = result.error.issues.flatMap((issue) => describeIssue(issue, file));
+  throw new ConductorError('config-invalid', `Cannot use config "${configPath}": ${lines.join('; ')}`, {
+    cause: result.error,
+    hint: '`conductor config schema` prints what the file may hold.',
+  });
+}
+
+function describeIssue(issue: z.core.$ZodIssue, file: unknown): string[] {
+  const where = issue.path.map(String).join('.');
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => {
+      const near = suggest(key, knownKeysAt(issue.path));
+      const full = where === '' ? key : `${where}.${key}`;
+      return `"${full}" is not a known key${near === undefined ? '' : `, did you mean "${near}"?`}`;
+    });
+  }
+  const value: unknown = issue.path.reduce<unknown>(
+    (at, key) => (isRecord(at) ? at[String(key)] : undefined),
+    file,
+  );
+  const shown = value === undefined ? 'missing' : JSON.stringify(value);
+  return [`"${where === '' ? 'the file' : where}" is ${shown}, ${issue.message}`];
+}
+
+/** The keys the schema knows at a path; a record's own keys (job names) match any name. */
+function knownKeysAt(keyPath: readonly PropertyKey[]): string[] {
+  let node: unknown = configJsonSchema();
+  for (const key of keyPath) {
+    if (!isRecord(node)) return [];
+    const properties = node['properties'];
+    const next = isRecord(properties) ? properties[String(key)] : undefined;
+    node = next ?? node['additionalProperties'] ?? node['items'];
+  }
+  const properties = isRecord(node) ? node['properties'] : undefined;
+  return isRecord(properties) ? Object.keys(properties) : [];
+}
+
+function resolveSetting(
+  key: keyof Settings,
+  input: ConfigInput,
+  fileSettings: Readonly<Record<string, unknown>>,
+): [string | number, SettingSource] {
+  const spec = SETTINGS[key];
+  const given: readonly [unknown, SettingSource, string][] = [
+    [input.flags[key], 'flag', `--${kebabCase(key)}`],
+    [input.env[environmentName(key)], 'environment', environmentName(key)],
+    [fileSettings[key], 'file', key],
+  ];
+  for (const [value, source, shownAs] of given) {
+    if (value === undefined || value === '') continue;
+    const parsed = spec.schema.safeParse(value);
+    if (parsed.success) return [parsed.data, source];
+    const shown = typeof value === 'string' ? value : JSON.stringify(value);
+    const why = parsed.error.issues[0]?.message ?? 'not understood';
+    throw new ConductorError('config-invalid', `Cannot use setting ${shownAs} "${shown}": ${why}`);
+  }
+  return [spec.defaultValue === 'hostname' ? hostname() : spec.defaultValue, 'default'];
+}
+
+/** Makes paths absolute: those of the file and the defaults from where they belong, those of flags and environment from the cwd. */
+function toSettings(
+  values: Readonly<Record<string, string | number>>,
+  sources: Readonly<Record<string, SettingSource>>,
+  rootDir: string,
+  cwd: string,
+): Settings {
+  const fromOf = (key: string): string =>
+    sources[key] === 'flag' || sources[key] === 'environment' ? cwd : rootDir;
+  const stateDir = path.resolve(fromOf('stateDir'), String(values['stateDir']));
+  const absolute: Record<string, string> = { stateDir };
+  for (const key of settingKeys()) {
+    if (key === 'stateDir' || SETTINGS[key].isPath !== true) continue;
+    absolute[key] = path.resolve(sources[key] === 'default' ? stateDir : fromOf(key), String(values[key]));
+  }
+  const storePath =
+    sources['store'] === 'default'
+      ? path.join(stateDir, 'conductor.db')
+      : path.resolve(fromOf('store'), String(values['store']).slice('sqlite:'.length));
+  return parseSettings({ ...values, ...absolute, store: `sqlite:${storePath}` });
+}
+
+function requireLeaseRatios(settings: Settings): void {
+  const { leaseTtlMs, leaseRenewDeadlineMs, leaseRetryMs } = settings;
+  if (leaseTtlMs > leaseRenewDeadlineMs && leaseRenewDeadlineMs > 1.2 * leaseRetryMs) return;
+  throw new ConductorError(
+    'config-invalid',
+    `Cannot use lease-ttl-ms "${leaseTtlMs}", lease-renew-deadline-ms "${leaseRenewDeadlineMs}" and lease-retry-ms "${leaseRetryMs}" together: expected ttl > renew deadline > 1.2 × retry`,
+    { hint: 'The defaults 10000, 6000 and 2000 fit.' },
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+const CONFIG_NAMES = ['conductor.yaml', 'conductor.yml', 'conductor.json'];
+
+const fileSchema = z.strictObject({
+  jobs: jobsSchema,
+  ...Object.fromEntries(settingKeys().map((key) => [key, SETTINGS[key].schema.optional()])),
+});

@@ -1,0 +1,70 @@
+/** What every command gets: its io, its config and how it prints. Built once per invocation, from the options common to all. */
+import { Option, type Command } from 'commander';
+
+import { type Config, loadConfig } from './config.ts';
+import type { CliIo } from './io.ts';
+import { kebabCase, type Settings, SETTINGS } from './settings.ts';
+import { createPaint, type Paint } from './terminal/style.ts';
+
+/** What commander parsed: texts, and `true` for options without a value. */
+export type CliOptions = Readonly<Record<string, string | boolean | undefined>>;
+
+/** One invocation. */
+export interface Context {
+  readonly io: CliIo;
+  readonly config: Config;
+  readonly paint: Paint;
+  /** Whether `--json` was given. */
+  readonly json: boolean;
+  /** Writes text to stdout as it is. */
+  print(text: string): void;
+  /** Writes one JSON document to stdout. */
+  printJson(value: unknown): void;
+}
+
+/** Settings that make sense for every command that reads the record. */
+const COMMON_SETTINGS: readonly (keyof Settings)[] = ['store', 'stateDir', 'runsDir'];
+
+/**
+ * Adds `--config`, `--json` and the flags of settings to a command.
+ *
+ * @param command - what to add to
+ * @param settings - the settings that have a flag here
+ */
+export function withCommonOptions(
+  command: Command,
+  settings: readonly (keyof Settings)[] = COMMON_SETTINGS,
+): Command {
+  command.option('--config <file>', 'config file; default: the nearest conductor.yaml upwards');
+  command.option('--json', 'print one JSON document instead of text');
+  for (const key of settings) {
+    const { description, defaultValue } = SETTINGS[key];
+    command.addOption(new Option(`--${kebabCase(key)} <value>`, `${description} (default: ${defaultValue})`));
+  }
+  return command;
+}
+
+/**
+ * Reads the config and makes the context of a command.
+ *
+ * @param io - the outside world
+ * @param options - what commander parsed, camel-case
+ * @throws ConductorError as `loadConfig` does
+ */
+export function createContext(io: CliIo, options: CliOptions): Context {
+  const { config: configPath, json, ...flags } = options;
+  const config = loadConfig({
+    cwd: io.cwd,
+    env: io.env,
+    flags,
+    configPath: typeof configPath === 'string' ? configPath : undefined,
+  });
+  return {
+    io,
+    config,
+    paint: createPaint(io),
+    json: json === true,
+    print: (text) => void io.stdout.write(text),
+    printJson: (value) => void io.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`),
+  };
+}

@@ -1,0 +1,125 @@
+/**
+ * Claims due jobs and runs them, as many at once as this node may.
+ * Invariant: after `stop` resolves no task of this dispatcher runs and none will be claimed.
+ */
+import type { Clock } from '@conductor-run/clock';
+import type { JobStore, Lease } from '@conductor-run/job-store';
+
+/** What a dispatcher works with. */
+export interface DispatcherOptions {
+  readonly store: JobStore;
+  /** Who claims. */
+  readonly workerId: string;
+  readonly node: string;
+  /** Jobs this node knows, and how many tasks of each may run at once over all nodes. */
+  readonly limits: Readonly<Record<string, number>>;
+  readonly maxParallel: number;
+  readonly jobLeaseMs: number;
+  readonly clock: Clock;
+  /** Runs one task to its end. What it throws is told to `onError`; the dispatcher goes on. */
+  readonly runTask: (lease: Lease) => Promise<void>;
+  readonly onError: (error: unknown, doing: string) => void;
+  /** Tasks a former process left, by what they are called; they count before anything new is claimed. */
+  readonly left: readonly (readonly [what: string, task: Promise<void>])[];
+}
+
+/** A running dispatcher; whoever starts it stops it. */
+export interface Dispatcher {
+  /** Tasks that run now. */
+  runningCount(): number;
+  /** Resolves once nothing is due and nothing runs. */
+  drained(): Promise<void>;
+  /** Claims nothing more and resolves when the running tasks have ended. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts to claim.
+ *
+ * @param options - what it works with
+ */
+export function startDispatcher(options: DispatcherOptions): Dispatcher {
+  const { store, clock } = options;
+  const abort = new AbortController();
+  const running = new Set<Promise<void>>();
+  const idleWaiters: (() => void)[] = [];
+
+  const claim = async (): Promise<readonly Lease[]> => {
+    const free = options.maxParallel - running.size;
+    if (free <= 0) return [];
+    return store.claimNext({
+      workerId: options.workerId,
+      node: options.node,
+      leaseMs: options.jobLeaseMs,
+      kinds: Object.keys(options.limits),
+      limit: free,
+      limits: { kinds: options.limits },
+    });
+  };
+  const takeOn = (what: string, work: Promise<void>): void => {
+    const task = work
+      .catch((error: unknown) => options.onError(error, what))
+      .finally(() => running.delete(task));
+    running.add(task);
+  };
+  /** Looks once; true when it claimed something. */
+  const pass = async (): Promise<boolean> => {
+    const leases = await claim();
+    for (const lease of leases) takeOn(`run job ${lease.kind}`, options.runTask(lease));
+    if (leases.length === 0 && running.size === 0) for (const wake of idleWaiters.splice(0)) wake();
+    return leases.length > 0;
+  };
+  const loop = async (): Promise<void> => {
+    while (!abort.signal.aborted) {
+      try {
+        // A freed place is as good a reason to look again as new work; due times that pass make no noise, hence the limit.
+        const hasClaimed = await pass();
+        if (!hasClaimed) await untilWork(store, running, abort.signal);
+      } catch (error) {
+        if (abort.signal.aborted) break;
+        options.onError(error, 'claim jobs');
+        await Promise.race([clock.sleep(RETRY_MS, { keepAlive: false }), aborted(abort.signal)]);
+      }
+    }
+  };
+  for (const [what, task] of options.left) takeOn(what, task);
+  const looping = loop();
+
+  return {
+    runningCount: () => running.size,
+    drained: () => new Promise((resolve) => void idleWaiters.push(resolve)),
+    async stop() {
+      abort.abort();
+      await looping;
+      await Promise.all(running);
+    },
+  };
+}
+
+async function untilWork(
+  store: JobStore,
+  running: ReadonlySet<Promise<void>>,
+  signal: AbortSignal,
+): Promise<void> {
+  const enough = new AbortController();
+  const due = store.waitForDue({
+    signal: AbortSignal.any([signal, enough.signal]),
+    maxWaitMs: LOOK_AGAIN_MS,
+  });
+  try {
+    await Promise.race([due, ...running]);
+  } finally {
+    // Ends the wait when a task ended first; its rejection has been seen by then.
+    due.catch(() => undefined);
+    enough.abort();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+const LOOK_AGAIN_MS = 1_000;
+const RETRY_MS = 1_000;

@@ -1,0 +1,59 @@
+/** A node's sign of life. Invariant: one write in flight at most; a failing store is told and tried again. */
+import type { Clock, Timer } from '@conductor-run/clock';
+import type { JobStore, JsonValue } from '@conductor-run/job-store';
+
+/** What a heartbeat works with. */
+export interface HeartbeatOptions {
+  readonly store: JobStore;
+  readonly nodeId: string;
+  readonly host: string;
+  readonly intervalMs: number;
+  readonly clock: Clock;
+  /** What the node tells about itself. */
+  readonly state: () => JsonValue;
+  readonly onError: (error: unknown, doing: string) => void;
+}
+
+/**
+ * Writes the first sign of life, then one every interval. A node counts as live for three intervals.
+ *
+ * @param options - who beats where
+ * @returns what ends it and forgets the node
+ * @throws what the store throws for the first one
+ */
+export async function startHeartbeat(options: HeartbeatOptions): Promise<{ stop(): Promise<void> }> {
+  const { store, nodeId, host, intervalMs, clock } = options;
+  let isStopped = false;
+  let timer: Timer | undefined;
+  let inFlight: Promise<void> = Promise.resolve();
+
+  const beat = (): Promise<void> =>
+    store.nodeHeartbeat({ nodeId, host, ttlMs: LIVES * intervalMs, state: options.state() });
+  const beatAndArm = async (): Promise<void> => {
+    try {
+      await beat();
+    } catch (error) {
+      options.onError(error, 'write heartbeat');
+    }
+    arm();
+  };
+  const arm = (): void => {
+    if (isStopped) return;
+    timer = clock.setTimer(intervalMs, () => {
+      inFlight = beatAndArm();
+    });
+  };
+
+  await beat();
+  arm();
+  return {
+    async stop() {
+      isStopped = true;
+      timer?.cancel();
+      await inFlight;
+      await store.removeNode(nodeId);
+    },
+  };
+}
+
+const LIVES = 3;

@@ -1,0 +1,210 @@
+/**
+ * A claimed job on its way through this node. Its steps run under a supervisor of their own, so that they outlive us.
+ * Invariant: a run is acknowledged only when the next step has its lease or the job is recorded; until then whoever
+ * comes after us finds it.
+ */
+
+import { readCheckpoints } from '@conductor-run/checkpointing';
+import type { Job, Lease } from '@conductor-run/job-store';
+import { openRun, resolveRunPaths, type RunPaths } from '@conductor-run/logging';
+import {
+  acknowledgeRun,
+  type AdoptedRun,
+  adoptRuns,
+  startSupervised,
+  type StepRequest,
+  type StepResult,
+} from '@conductor-run/worker-runner';
+
+import type { JobDefinition } from '../job-config.ts';
+import { keeperModule } from '../lease.ts';
+import { resumeTask, runTask, type TaskDeps, taskDirOf, type TaskOutcome } from '../task.ts';
+import type { DaemonOptions } from './daemon.ts';
+
+/**
+ * Runs the task of a lease the dispatcher got.
+ *
+ * @param lease - the claim
+ * @param options - the daemon's
+ */
+export async function runLeasedTask(lease: Lease, options: DaemonOptions): Promise<TaskOutcome> {
+  const job = requireJob(lease, options);
+  const { kind, key, token, attempt, watermark } = lease;
+  options.logger.info({ job: kind, key, token, attempt, watermark }, 'job.claimed');
+  return follow(lease, options, (deps) => runTask(job, lease, deps));
+}
+
+/** A task that a former process of this host left unfinished. */
+export interface LeftTask {
+  readonly lease: Lease;
+  /** Goes on with it to its end. */
+  readonly resume: () => Promise<TaskOutcome>;
+}
+
+/**
+ * Finds what a former daemon of this node left: steps at work go on, results nobody saw are recorded, everything else is closed.
+ *
+ * @param options - the daemon's
+ * @returns the tasks to go on with; runs that belong to no current attempt have been acknowledged
+ */
+export async function adoptTasks(options: DaemonOptions): Promise<readonly LeftTask[]> {
+  const { store, config, logger } = options;
+  const runs = await adoptRuns(config.settings.runsDir, {
+    keeper: keeperModule(config.settings),
+    clock: options.io.clock,
+  });
+  const running = await store.list({ status: 'running', limit: 1_000 });
+  const jobsByTaskDir = new Map(running.jobs.map((job) => [job.runDir, job]));
+  const newestByTask = new Map<string, AdoptedRun>();
+  for (const run of runs) {
+    const known = newestByTask.get(run.paths.taskId);
+    // Run ids are ULIDs: the later step of a task has the larger one.
+    if (known === undefined || known.paths.runId < run.paths.runId) newestByTask.set(run.paths.taskId, run);
+  }
+  const left: LeftTask[] = [];
+  for (const run of runs) {
+    const { taskId, runId } = run.paths;
+    const job = jobsByTaskDir.get(taskDirOf(config.settings, taskId));
+    // A task of another node is that node's to end; when it died too, its lease runs out and the job is claimed anew.
+    if (job !== undefined && job.node !== config.settings.nodeId) continue;
+    const lease = job === undefined ? undefined : toLease(job);
+    logger.info({ taskId, runId, kind: run.kind, job: job?.kind }, 'run.adopted');
+    if (run.kind === 'foreign' || run.result === undefined) continue;
+    if (lease === undefined || newestByTask.get(taskId) !== run || !config.jobs.has(lease.kind)) {
+      void acknowledgeWhenDone(run, options);
+      continue;
+    }
+    left.push({
+      lease,
+      resume: () => resumeLeftTask(lease, run, run.result ?? Promise.reject(new Error('no result')), options),
+    });
+  }
+  return left;
+}
+
+async function resumeLeftTask(
+  lease: Lease,
+  run: AdoptedRun,
+  result: Promise<StepResult>,
+  options: DaemonOptions,
+): Promise<TaskOutcome> {
+  const job = requireJob(lease, options);
+  const reader = openRun(run.paths);
+  const { worktreePath, repoRoot, stepName } = reader.meta();
+  const { records } = await readCheckpoints(run.paths.checkpointsDir);
+  const snapshot = records.find((record) => record.type === 'git_diff');
+  const place = {
+    taskId: run.paths.taskId,
+    attempt: lease.attempt,
+    workDir: worktreePath ?? options.config.rootDir,
+    repoRoot,
+    baseRef: snapshot?.baseCommit ?? undefined,
+    runsDir: options.config.settings.runsDir,
+  };
+  return follow(
+    lease,
+    options,
+    (deps) => resumeTask(job, lease, { place, stepName, result }, deps),
+    run.paths,
+  );
+}
+
+/** Runs `work` with supervised steps and acknowledges each run when it is safe to forget. */
+async function follow(
+  lease: Lease,
+  options: DaemonOptions,
+  work: (deps: TaskDeps) => Promise<TaskOutcome>,
+  adopted?: RunPaths,
+): Promise<TaskOutcome> {
+  const { config, io, store, logger, hurry } = options;
+  const { settings } = config;
+  let pending = adopted;
+  const acknowledge = async (): Promise<void> => {
+    if (pending !== undefined) await acknowledgeRun(pending);
+    pending = undefined;
+  };
+  const execute = async (request: StepRequest, current: Lease): Promise<StepResult> => {
+    const { taskId, runId, stepName } = request;
+    const step = await startSupervised(request, {
+      clock: io.clock,
+      lease: {
+        lease: current,
+        leaseMs: settings.jobLeaseMs,
+        keeper: keeperModule(settings),
+        holdAfterEndMs: HOLD_AFTER_END_MS,
+      },
+    });
+    // The new step keeps the lease from here on.
+    await acknowledge();
+    pending = resolveRunPaths({ runsDir: settings.runsDir, taskId, runId });
+    logger.info({ job: current.kind, taskId, runId, step: stepName }, 'step.started');
+    const cancel = (): void => void step.cancel('conductor is stopping');
+    hurry.addEventListener('abort', cancel, { once: true });
+    if (hurry.aborted) cancel();
+    try {
+      const result = await step.result;
+      const { outcome, exitCode, durationMs } = result;
+      logger.info(
+        { job: current.kind, taskId, runId, step: stepName, outcome, exitCode, durationMs },
+        'step.ended',
+      );
+      return result;
+    } finally {
+      hurry.removeEventListener('abort', cancel);
+    }
+  };
+  const outcome = await work({
+    store,
+    settings,
+    rootDir: config.rootDir,
+    env: io.env,
+    clock: io.clock,
+    execute,
+    isShuttingDown: () => hurry.aborted,
+    note: (message) => logger.info({ job: lease.kind, note: message }, 'task.noted'),
+  });
+  await acknowledge();
+  const { taskId, recorded, summary } = outcome;
+  logger.info(
+    { job: lease.kind, key: lease.key, token: lease.token, taskId, recorded, summary },
+    'job.recorded',
+  );
+  return outcome;
+}
+
+/** A run of no current attempt: its job went on without it. It only has to end. */
+async function acknowledgeWhenDone(run: AdoptedRun, { logger }: DaemonOptions): Promise<void> {
+  try {
+    await run.result;
+    await acknowledgeRun(run.paths);
+  } catch (error) {
+    logger.warn({ err: error, runId: run.paths.runId }, 'run.not-closed');
+  }
+}
+
+function requireJob(lease: Lease, { config }: DaemonOptions): JobDefinition {
+  const job = config.jobs.get(lease.kind);
+  if (job !== undefined) return job;
+  throw new Error(`Cannot run job "${lease.kind}": it is not in the config, expected a known job`);
+}
+
+/** The lease of a running job, from its row: whoever knows the token may act for the attempt. */
+function toLease(job: Job): Lease | undefined {
+  const { jobId, kind, key, token, workerId, attempt, claimedWatermark, leaseUntilMs, startedAtMs } = job;
+  if (token === undefined || workerId === undefined || leaseUntilMs === undefined) return undefined;
+  if (claimedWatermark === undefined || startedAtMs === undefined) return undefined;
+  return {
+    jobId,
+    kind,
+    key,
+    token,
+    workerId,
+    attempt,
+    watermark: claimedWatermark,
+    leaseUntilMs,
+    startedAtMs,
+  };
+}
+
+/** Long enough for a daemon to be restarted by its service manager; a result seen by nobody then is worked for again. */
+const HOLD_AFTER_END_MS = 60_000;

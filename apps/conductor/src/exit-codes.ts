@@ -1,0 +1,19 @@
+/** Exit codes of conductor itself; `run` and `exec` pass the step's own code on. Documented in the README. */
+
+/** What an exit code means. */
+export const EXIT: {
+  /** Everything asked for was done. */
+  readonly ok: 0;
+  /** The command failed, or the work it ran did without a code of its own. */
+  readonly failed: 1;
+  /** Wrong arguments or config; nothing was changed. */
+  readonly usage: 2;
+  /** The job cannot be claimed now: it runs elsewhere, waits for a retry, is paused (EX_TEMPFAIL of sysexits.h). */
+  readonly refused: 75;
+  /** The step's time was up, as timeout(1) has it. */
+  readonly timedOut: 124;
+  /** Conductor lost the step or could not record it. */
+  readonly lost: 125;
+  /** The step could not be started. */
+  readonly notStartable: 126;
+} = { ok: 0, failed: 1, usage: 2, refused: 75, timedOut: 124, lost: 125, notStartable: 126 };

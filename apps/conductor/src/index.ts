@@ -1,0 +1,3 @@
+export { runCli } from './cli.ts';
+export { ConductorError, type ConductorErrorCode } from './errors.ts';
+export type { CliIo } from './io.ts';

@@ -1,0 +1,222 @@
+/** The `jobs:` part of the config file: what a user writes, and the plain definition the app works with. */
+import { parseSchedule, type ScheduleSpec } from '@conductor-run/timed-jobs';
+import { z } from 'zod';
+
+import { parseDuration } from './duration.ts';
+import { ConductorError } from './errors.ts';
+import { suggest } from './suggest.ts';
+
+/** One step of a job, defaults filled in. */
+export interface StepDefinition {
+  readonly name: string;
+  /** A shell line, or the program and its arguments. */
+  readonly command: string | readonly string[];
+  readonly timeoutMs: number | undefined;
+  readonly idleTimeoutMs: number | undefined;
+  /** Path of a test report the step leaves, relative to its working directory. */
+  readonly testReport: string | undefined;
+}
+
+/** One job, defaults filled in. */
+export interface JobDefinition {
+  readonly name: string;
+  readonly description: string | undefined;
+  readonly steps: readonly StepDefinition[];
+  /** When it becomes due by itself; named after the job. */
+  readonly schedule: ScheduleSpec | undefined;
+  /** Commit-ish each task gets a work tree of its own from; `undefined` runs in the config file's folder. */
+  readonly worktreeBase: string | undefined;
+  readonly retry: {
+    readonly max: number;
+    readonly backoff: 'fixed' | 'exponential';
+    readonly delayMs: number;
+    readonly maxDelayMs: number;
+  };
+  /** Tasks of this job that may run at once, over all nodes. */
+  readonly concurrency: number;
+  readonly checkpoint: {
+    readonly everyMs: number | undefined;
+    readonly gitDiff: boolean;
+    readonly logTailLines: number;
+  };
+  readonly env: {
+    readonly pass: readonly string[];
+    readonly set: Readonly<Record<string, string>>;
+    readonly secrets: readonly string[];
+  };
+}
+
+const duration = z.string().transform((text, context) => {
+  const durationMs = parseDuration(text);
+  if (durationMs === undefined) {
+    context.addIssue({ code: 'custom', message: 'expected a duration such as 90s, 30m or 1h30m' });
+    return z.NEVER;
+  }
+  return durationMs;
+});
+const command = z.union([z.string().trim().min(1), z.array(z.string()).min(1)], {
+  error: 'expected a shell line or a list of the program and its arguments',
+});
+const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/, {
+  error: 'expected a letter or digit, then up to 62 letters, digits, - or _',
+});
+const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'expected a variable name' });
+
+const limits = { timeout: duration.optional(), idleTimeout: duration.optional() };
+const step = z.strictObject({ name, command, testReport: z.string().min(1).optional(), ...limits });
+
+const schedule = z
+  .strictObject({
+    cron: z.string().min(1).optional(),
+    every: duration.optional(),
+    at: z.string().min(1).optional(),
+    timezone: z.string().min(1).optional(),
+    catchUp: z.enum(['latest', 'all', 'none']).optional(),
+    overlap: z.enum(['skip', 'queue-one']).optional(),
+    jitter: duration.optional(),
+  })
+  .superRefine((value, context) => {
+    try {
+      parseSchedule(toScheduleSpec('schedule', value));
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+    }
+  });
+
+const job = z
+  .strictObject({
+    description: z.string().optional(),
+    command: command.optional(),
+    steps: z.array(step).min(1).optional(),
+    testReport: z.string().min(1).optional(),
+    schedule: schedule.optional(),
+    worktree: z.strictObject({ base: z.string().min(1).default('HEAD') }).optional(),
+    retry: z
+      .strictObject({
+        max: z.int().min(0).max(1_000).default(0),
+        backoff: z.enum(['fixed', 'exponential']).default('exponential'),
+        delay: duration.default(10_000),
+        maxDelay: duration.default(600_000),
+      })
+      .prefault({}),
+    concurrency: z.int().min(1).max(1_000).default(1),
+    checkpoint: z
+      .strictObject({
+        every: duration.optional(),
+        gitDiff: z.boolean().default(true),
+        logTailLines: z.int().min(1).max(10_000).default(20),
+      })
+      .prefault({}),
+    env: z
+      .strictObject({
+        pass: z.array(variableName).default([]),
+        set: z.record(variableName, z.string()).default({}),
+        secrets: z.array(variableName).default([]),
+      })
+      .prefault({}),
+    ...limits,
+  })
+  .refine((value) => (value.command === undefined) !== (value.steps === undefined), {
+    error: 'expected exactly one of command and steps',
+  })
+  .refine((value) => new Set(value.steps?.map((each) => each.name)).size === (value.steps?.length ?? 0), {
+    error: 'expected step names that differ',
+    path: ['steps'],
+  })
+  .refine((value) => value.testReport === undefined || value.command !== undefined, {
+    error: 'expected testReport on the step that leaves it',
+    path: ['testReport'],
+  });
+
+/** The `jobs:` part of the file; names of jobs are what the CLI calls them. Gives the definitions by name, defaults filled in. */
+export const jobsSchema: z.ZodType<ReadonlyMap<string, JobDefinition>> = z
+  .record(name, job)
+  .default({})
+  .transform(
+    (jobs) =>
+      new Map(Object.entries(jobs).map(([jobName, input]) => [jobName, toJobDefinition(jobName, input)])),
+  );
+
+/** A `command` becomes the one step `main`; a job's time limits are those of its steps. */
+function toJobDefinition(jobName: string, input: z.output<typeof job>): JobDefinition {
+  const steps = input.steps ?? [{ name: 'main', command: input.command ?? [], testReport: input.testReport }];
+  return {
+    name: jobName,
+    description: input.description,
+    steps: steps.map((each) => ({
+      name: each.name,
+      command: each.command,
+      timeoutMs: ('timeout' in each ? each.timeout : undefined) ?? input.timeout,
+      idleTimeoutMs: ('idleTimeout' in each ? each.idleTimeout : undefined) ?? input.idleTimeout,
+      testReport: each.testReport,
+    })),
+    schedule: input.schedule && toScheduleSpec(jobName, input.schedule),
+    worktreeBase: input.worktree?.base,
+    retry: {
+      max: input.retry.max,
+      backoff: input.retry.backoff,
+      delayMs: input.retry.delay,
+      maxDelayMs: input.retry.maxDelay,
+    },
+    concurrency: input.concurrency,
+    checkpoint: {
+      everyMs: input.checkpoint.every,
+      gitDiff: input.checkpoint.gitDiff,
+      logTailLines: input.checkpoint.logTailLines,
+    },
+    env: input.env,
+  };
+}
+
+/** The file's words for a schedule in those of timed-jobs, which checks that exactly one of cron, every and at is there. */
+function toScheduleSpec(scheduleName: string, input: ScheduleInput): ScheduleSpec {
+  const policy = {
+    name: scheduleName,
+    ...(input.timezone !== undefined && { timezone: input.timezone }),
+    ...(input.catchUp !== undefined && { catchUp: input.catchUp }),
+    ...(input.overlap !== undefined && { overlap: input.overlap }),
+    ...(input.jitter !== undefined && { jitterMs: input.jitter }),
+  };
+  const given = [input.cron, input.every, input.at].filter((value) => value !== undefined);
+  if (given.length !== 1) {
+    throw new ConductorError(
+      'config-invalid',
+      `Cannot use schedule: ${given.length} of cron, every and at are given, expected exactly one`,
+    );
+  }
+  if (input.cron !== undefined) return { ...policy, cron: input.cron };
+  if (input.every !== undefined) return { ...policy, everyMs: input.every };
+  return { ...policy, at: input.at ?? '' };
+}
+
+interface ScheduleInput {
+  readonly cron?: string | undefined;
+  readonly every?: number | undefined;
+  readonly at?: string | undefined;
+  readonly timezone?: string | undefined;
+  readonly catchUp?: 'latest' | 'all' | 'none' | undefined;
+  readonly overlap?: 'skip' | 'queue-one' | undefined;
+  readonly jitter?: number | undefined;
+}
+
+/**
+ * Looks a job up by name.
+ *
+ * @param jobs - the config's jobs
+ * @param jobName - what the user typed
+ * @throws ConductorError with code `job-unknown`, with the nearest name
+ */
+export function requireDefinition(jobs: ReadonlyMap<string, JobDefinition>, jobName: string): JobDefinition {
+  const definition = jobs.get(jobName);
+  if (definition !== undefined) return definition;
+  const near = suggest(jobName, [...jobs.keys()]);
+  const known = jobs.size === 0 ? 'the config has none' : `known are ${[...jobs.keys()].join(', ')}`;
+  throw new ConductorError(
+    'job-unknown',
+    `Cannot find job "${jobName}": expected one of the config, ${known}`,
+    {
+      hint:
+        near === undefined ? '`conductor init` writes a config with two jobs.' : `Did you mean "${near}"?`,
+    },
+  );
+}

@@ -1,0 +1,119 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+import { describe, expect, test } from 'vitest';
+
+import { createScratch, until } from './fixtures/scratch.ts';
+
+/** A repository with a config in its root. */
+function setup(config: string) {
+  const scratch = createScratch({ 'conductor.yaml': config, 'a.txt': 'one\n' });
+  scratch.git('init', '--quiet', '--initial-branch=main');
+  scratch.git('add', '--all');
+  scratch.git('commit', '--quiet', '--message=start');
+  return scratch;
+}
+
+interface JobRow {
+  readonly kind: string;
+  readonly status: string;
+  readonly attempt: number;
+  readonly inputWatermark: number;
+  readonly lastSuccessWatermark: number;
+  readonly lastError?: string;
+}
+
+async function jobsOf(scratch: ReturnType<typeof createScratch>): Promise<readonly JobRow[]> {
+  const { stdout } = await scratch.conductor('jobs', 'list', '--json');
+  return (JSON.parse(stdout) as { jobs: readonly JobRow[] }).jobs;
+}
+
+describe('conductor run', () => {
+  test('given two steps and a work tree, both run in it in order and the user’s own tree stays as it is', async () => {
+    const scratch = setup(`jobs:
+  two:
+    worktree: { base: main }
+    steps:
+      - { name: first, command: "echo two >> a.txt; echo first" }
+      - { name: second, command: "wc -l < a.txt" }
+`);
+
+    const result = await scratch.conductor('run', 'two');
+
+    expect(result.exitCode).toBe(0);
+    expect(result.stdout.replaceAll(' ', '')).toBe('first\n2\n');
+    expect(readFileSync(path.join(scratch.dir, 'a.txt'), 'utf8')).toBe('one\n');
+    expect(scratch.git('status', '--porcelain')).toBe('');
+    expect(result.stderr).toContain('Work tree kept');
+  });
+
+  test('given a first step that fails, the second does not run, and the job holds its error', async () => {
+    const scratch = setup(`jobs:
+  two:
+    steps:
+      - { name: first, command: exit 7 }
+      - { name: second, command: touch second-ran }
+`);
+
+    const result = await scratch.conductor('run', 'two');
+
+    expect(result.exitCode).toBe(7);
+    expect(existsSync(path.join(scratch.dir, 'second-ran'))).toBe(false);
+    expect(await jobsOf(scratch)).toMatchObject([
+      { kind: 'two', status: 'error', lastError: 'first: Failed with exit code 7' },
+    ]);
+  });
+
+  test('given a job that runs already, it is refused with 75 and does not run once more afterwards', async () => {
+    const scratch = setup(
+      'jobs:\n  slow:\n    command: "touch started; while [ ! -e go ]; do sleep 0.05; done"\n',
+    );
+    const first = scratch.start('run', 'slow');
+    await until('the first run has started', () => existsSync(path.join(scratch.dir, 'started')));
+
+    const second = await scratch.conductor('run', 'slow');
+    scratch.write({ go: '' });
+    const ended = await first.ended;
+
+    expect(second.exitCode).toBe(75);
+    expect(second.stderr).toContain('already running');
+    expect(ended.exitCode).toBe(0);
+    expect(await jobsOf(scratch)).toMatchObject([{ status: 'done', attempt: 1, inputWatermark: 1 }]);
+  });
+
+  test('given an unknown job, it suggests the nearest name and exits with 2', async () => {
+    const scratch = setup('jobs:\n  nightly:\n    command: "true"\n');
+
+    const result = await scratch.conductor('run', 'nigthly');
+
+    expect(result.exitCode).toBe(2);
+    expect(result.stderr).toContain('Did you mean "nightly"?');
+  });
+
+  test('given a secret, its value is in no file of the record and not on the terminal', async () => {
+    const scratch = setup(`jobs:
+  leaky:
+    command: "echo token=$API_TOKEN"
+    env: { set: { API_TOKEN: correct-horse-battery }, secrets: [API_TOKEN] }
+`);
+
+    const result = await scratch.conductor('run', 'leaky');
+    const found = await scratch.conductor('exec', '--', 'grep', '-rl', 'correct-horse-battery', '.conductor');
+
+    expect(result.stdout).toBe('token=[redacted:API_TOKEN]\n');
+    // grep finds nothing but its own arguments, which the record of the second run holds.
+    expect(found.stdout.split('\n').filter((file) => !file.includes('/exec-'))).toEqual(['']);
+  });
+
+  test('given a worktree job outside of a repository, it says what to do and leaves the attempt ended', async () => {
+    const scratch = createScratch({
+      'conductor.yaml': 'jobs:\n  a:\n    command: "true"\n    worktree: {}\n',
+    });
+
+    const result = await scratch.conductor('run', 'a');
+
+    expect(result.exitCode).toBe(1);
+    expect(result.stderr).toContain('not in a git repository');
+    expect(await jobsOf(scratch)).toMatchObject([{ kind: 'a', status: 'error' }]);
+  });
+});

@@ -1,0 +1,2 @@
+// Nothing uses this any more.
+export const VERSION = 'old';

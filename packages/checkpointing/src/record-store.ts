@@ -1,0 +1,217 @@
+/**
+ * The checkpoints folder: `index.ndjson` and one numbered folder per record.
+ * Invariant: a number is claimed by creating its folder, files get their names by rename, and only then does the index line
+ * name them; so a line always has its files, and a crash leaves at most a folder without a line.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CheckpointError, systemErrorCode } from './errors.ts';
+import { parseIndexLine, type PruneMark } from './record-door.ts';
+import type { CheckpointFile, CheckpointRecord } from './record.ts';
+
+/** What a checkpoints folder holds. */
+export interface CheckpointListing {
+  /** Every record, by `seq`. */
+  readonly records: readonly CheckpointRecord[];
+  /** Numbers of the lines of `index.ndjson` (from 1) that could not be read, such as one torn by a crash. */
+  readonly skippedLines: readonly number[];
+  /** No record so far, present or pruned, has this number or a higher one. */
+  readonly nextSeq: number;
+}
+
+/**
+ * Reads the checkpoints of any run, finished or live, also while another process writes them. Takes no lock.
+ *
+ * @param directory - the run's checkpoints folder; one that does not exist has no records
+ */
+export async function readCheckpoints(directory: string): Promise<CheckpointListing> {
+  const [text, folders] = await Promise.all([readIndex(directory), listFolders(directory)]);
+  const bySeq = new Map<number, CheckpointRecord>();
+  const skippedLines: number[] = [];
+  let nextSeq = Math.max(0, ...folders) + 1;
+  for (const [index, line] of text.split('\n').entries()) {
+    if (line === '') continue;
+    const parsed = parseIndexLine(line, directory);
+    if (parsed === undefined) skippedLines.push(index + 1);
+    else if ('pruned' in parsed) nextSeq = Math.max(nextSeq, parsed.pruned.nextSeq);
+    else {
+      bySeq.set(parsed.seq, parsed);
+      nextSeq = Math.max(nextSeq, parsed.seq + 1);
+    }
+  }
+  return { records: [...bySeq.values()].sort((a, b) => a.seq - b.seq), skippedLines, nextSeq };
+}
+
+/** @internal Folders of numbers, whether or not the index names them. */
+export async function listFolders(directory: string): Promise<number[]> {
+  const names = await readdir(directory).catch((error: unknown) => {
+    if (systemErrorCode(error) === 'ENOENT') return [];
+    throw error;
+  });
+  return names.filter((name) => /^\d{4,}$/.test(name)).map(Number);
+}
+
+/** @internal */
+export function folderName(seq: number): string {
+  return String(seq).padStart(4, '0');
+}
+
+/** @internal Takes the next free number for this caller alone, also against other processes. */
+export async function claimSeq(directory: string): Promise<number> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  for (let seq = (await readCheckpoints(directory)).nextSeq; ; seq++) {
+    try {
+      await mkdir(join(directory, folderName(seq)), { mode: 0o700 });
+      return seq;
+    } catch (error) {
+      if (systemErrorCode(error) !== 'EEXIST') throw error;
+    }
+  }
+}
+
+/** @internal The folder inside a record's own in which a capture of this process works; it is gone when no capture runs. */
+export function workFolderName(): string {
+  return `${WORK_PREFIX}${process.pid}`;
+}
+
+/** @internal Removes what captures that were killed have left: the work folders of processes that are no more. */
+export async function sweepWorkFolders(directory: string): Promise<void> {
+  const { records } = await readCheckpoints(directory);
+  const finished = new Set(records.map(({ seq }) => seq));
+  for (const seq of await listFolders(directory)) {
+    if (finished.has(seq)) continue;
+    const folder = join(directory, folderName(seq));
+    for (const name of await readdir(folder)) {
+      const isLeft = name.startsWith(WORK_PREFIX) && !isAlive(Number(name.slice(WORK_PREFIX.length)));
+      if (isLeft) await rm(join(folder, name), { recursive: true, force: true });
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemErrorCode(error) !== 'ESRCH';
+  }
+}
+
+/** @internal One file to be written. */
+export interface NewFile {
+  readonly name: string;
+  readonly format: string;
+  readonly mediaType: string;
+  readonly content: string | Uint8Array;
+}
+
+/** @internal Writes a file of record `seq` by temporary file and rename. */
+export async function writeRecordFile(
+  directory: string,
+  seq: number,
+  file: NewFile,
+): Promise<CheckpointFile> {
+  const folder = join(directory, folderName(seq));
+  const temporary = join(folder, `.${file.name}.tmp`);
+  const bytes = Buffer.from(file.content);
+  const handle = await open(temporary, 'wx', 0o600);
+  try {
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, join(folder, file.name));
+  return {
+    fileName: `${folderName(seq)}/${file.name}`,
+    format: file.format,
+    mediaType: file.mediaType,
+    bytes: bytes.length,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+  };
+}
+
+/** @internal Describes a file that is already in place; `look` sees its bytes on the way. */
+export async function describeFile(
+  directory: string,
+  fileName: string,
+  format: string,
+  mediaType: string,
+  look: (chunk: Buffer) => void = () => undefined,
+): Promise<CheckpointFile> {
+  const hash = createHash('sha256');
+  const chunk = Buffer.allocUnsafe(256 * 1024);
+  let bytes = 0;
+  const handle = await open(join(directory, fileName), 'r');
+  try {
+    for (;;) {
+      const { bytesRead } = await handle.read(chunk, 0, chunk.length, null);
+      if (bytesRead === 0) break;
+      hash.update(chunk.subarray(0, bytesRead));
+      look(chunk.subarray(0, bytesRead));
+      bytes += bytesRead;
+    }
+  } finally {
+    await handle.close();
+  }
+  return { fileName, format, mediaType, bytes, sha256: hash.digest('hex') };
+}
+
+/** @internal Adds the line that makes a record exist. One write; a torn line before it is closed off first. */
+export async function appendRecord(directory: string, record: CheckpointRecord): Promise<void> {
+  const { directory: _where, ...stored } = record;
+  const handle = await open(join(directory, INDEX_NAME), 'a+', 0o600);
+  try {
+    const { size } = await handle.stat();
+    const last = Buffer.alloc(1);
+    if (size > 0) await handle.read(last, 0, 1, size - 1);
+    const isTorn = size > 0 && last[0] !== LINE_FEED;
+    await handle.appendFile(`${isTorn ? '\n' : ''}${JSON.stringify(stored)}\n`);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** @internal Replaces the index as a whole: what is kept, and a mark that keeps numbers from coming back. */
+export async function rewriteIndex(
+  directory: string,
+  kept: readonly CheckpointRecord[],
+  mark: PruneMark,
+): Promise<void> {
+  const lines = [mark, ...kept.map(({ directory: _where, ...stored }) => stored)];
+  const temporary = join(directory, `.${INDEX_NAME}.tmp`);
+  await rm(temporary, { force: true });
+  const handle = await open(temporary, 'wx', 0o600);
+  try {
+    await handle.writeFile(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, join(directory, INDEX_NAME));
+}
+
+/** @internal */
+export function requireRecord(listing: CheckpointListing, seq: number, directory: string): CheckpointRecord {
+  const record = listing.records.find((candidate) => candidate.seq === seq);
+  if (record !== undefined) return record;
+  throw new CheckpointError(
+    'checkpoint-not-found',
+    `Cannot read checkpoint "${seq}" of "${directory}": there is none, expected one of ${listing.records.length} records`,
+  );
+}
+
+async function readIndex(directory: string): Promise<string> {
+  try {
+    return await readFile(join(directory, INDEX_NAME), 'utf8');
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return '';
+    throw error;
+  }
+}
+
+const WORK_PREFIX = '.work-';
+const INDEX_NAME = 'index.ndjson';
+const LINE_FEED = 10;

@@ -1,0 +1,68 @@
+/**
+ * The refs that keep snapshots alive.
+ * Invariant: a ref appears as a whole or not at all, and no lock file is ever left behind.
+ */
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { systemErrorCode } from './errors.ts';
+import type { Git } from './git-process.ts';
+import type { Repository } from './git-repository.ts';
+
+/**
+ * @internal Points `ref` at `commit`, which must be there.
+ *
+ * Where refs are files we write the file: nobody else uses these names, and a rename needs neither a lock nor a process.
+ *
+ * @param scratch - a file name that is free, on the same file system where possible
+ */
+export async function writeRef(
+  git: Git,
+  repo: Repository,
+  ref: string,
+  commit: string,
+  scratch: string,
+): Promise<void> {
+  if (areRefsFiles(repo)) {
+    const target = join(repo.commonDir, ref);
+    await mkdir(dirname(target), { recursive: true });
+    const handle = await open(scratch, 'wx', 0o644);
+    try {
+      await handle.writeFile(`${commit}\n`);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    try {
+      await rename(scratch, target);
+      return;
+    } catch (error) {
+      if (systemErrorCode(error) !== 'EXDEV') throw error;
+    }
+  }
+  await git.run({ args: ['update-ref', '--no-deref', ref, commit], cwd: repo.topLevel });
+}
+
+/** @internal What `ref` points at, or `undefined` when there is none. */
+export async function readRef(git: Git, repo: Repository, ref: string): Promise<string | undefined> {
+  const loose = areRefsFiles(repo) ? await readLoose(join(repo.commonDir, ref)) : undefined;
+  if (loose !== undefined) return loose;
+  const { stdout, exitCode } = await git.run({
+    args: ['rev-parse', '--quiet', '--verify', ref],
+    cwd: repo.topLevel,
+    okExitCodes: [0, 1, 128],
+  });
+  return exitCode === 0 ? stdout.toString('utf8').trim() : undefined;
+}
+
+async function readLoose(path: string): Promise<string | undefined> {
+  try {
+    return (await readFile(path, 'utf8')).trim();
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
+function areRefsFiles(repo: Repository): boolean {
+  return (repo.settings.get('extensions.refstorage') ?? 'files') === 'files';
+}

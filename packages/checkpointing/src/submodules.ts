@@ -1,0 +1,55 @@
+/** Submodules that are not as the outer repository has them. Invariant: their own configuration runs nothing, as everywhere. */
+import { join } from 'node:path';
+import { bytePathToText, type BytePath } from './byte-path.ts';
+import { CheckpointError } from './errors.ts';
+import type { Git } from './git-process.ts';
+import { openWorktree } from './git-repository.ts';
+import { STATUS_ARGS } from './git-status.ts';
+import { createView, removeView } from './git-view.ts';
+import { indexIdentity, surveyIndex } from './index-survey.ts';
+
+/** @internal Which of these submodules have changes inside, at any depth. */
+export async function findDirtySubmodules(
+  git: Git,
+  worktree: string,
+  gitlinks: readonly BytePath[],
+  scratch: string,
+): Promise<BytePath[]> {
+  const dirty: BytePath[] = [];
+  for (const [number, path] of gitlinks.entries()) {
+    const isDirty = await isSubmoduleDirty(
+      git,
+      join(worktree, bytePathToText(path)),
+      join(scratch, `sub-${number}`),
+    );
+    if (isDirty) dirty.push(path);
+  }
+  return dirty;
+}
+
+async function isSubmoduleDirty(git: Git, worktree: string, scratch: string): Promise<boolean> {
+  const opened = await openWorktree(git, worktree, 'HEAD').catch((error: unknown) => {
+    // Not checked out: an empty folder belongs to the outer repository.
+    if (error instanceof CheckpointError && IS_NO_CHECKOUT.has(error.code)) return undefined;
+    throw error;
+  });
+  if (opened === undefined) return false;
+  const { repo, base } = opened;
+  const view = createView(git, repo, {
+    directory: scratch,
+    head: base.commit,
+    conversions: 'raw',
+  });
+  try {
+    const status = await view.run({ args: STATUS_ARGS, env: { GIT_INDEX_FILE: repo.indexFile } });
+    if (status.stdout.length > 0) return true;
+    const identity = await indexIdentity(repo);
+    if (identity === undefined) return false;
+    const { gitlinks } = await surveyIndex(view, repo, identity);
+    return (await findDirtySubmodules(git, repo.topLevel, gitlinks, join(scratch, 'deeper'))).length > 0;
+  } finally {
+    removeView(view);
+  }
+}
+
+const IS_NO_CHECKOUT: ReadonlySet<string> = new Set(['not-a-repository', 'not-a-worktree-root']);

@@ -1,0 +1,176 @@
+/** Reading test reports: the door for files other tools wrote. Invariant: totals come from the whole report, only failures are capped. */
+import { open } from 'node:fs/promises';
+import { z } from 'zod';
+import { CheckpointError } from './errors.ts';
+import { parseJUnit } from './junit.ts';
+import { requireCount, type Redactor } from './options.ts';
+import type { NewFile } from './record-store.ts';
+import type { TestFailure, TestReportFormat, TestTotals } from './record.ts';
+import { parseTap } from './tap.ts';
+
+/** Which report to read. */
+export interface TestOutputOptions {
+  /** The report file. */
+  readonly path: string;
+  /**
+   * Its format.
+   *
+   * @defaultValue told from its content
+   */
+  readonly format?: TestReportFormat;
+  /**
+   * The largest report that is read, in bytes.
+   *
+   * @defaultValue 20 MiB
+   */
+  readonly maxBytes?: number;
+}
+
+/** @internal What a parser finds. */
+export interface ParsedReport {
+  readonly totals: TestTotals;
+  readonly failures: readonly TestFailure[];
+}
+
+/** @internal */
+export interface TestReport extends ParsedReport {
+  readonly format: TestReportFormat;
+  readonly truncated: boolean;
+  readonly file: NewFile;
+}
+
+/**
+ * @internal
+ * @throws {@link CheckpointError} with code `report-unreadable`
+ */
+export async function parseTestReport(options: TestOutputOptions, redactor: Redactor): Promise<TestReport> {
+  const maxBytes = requireCount('maxBytes', options.maxBytes ?? 20 * 1024 * 1024, 1);
+  const text = redactor.redact(await readReport(options.path, maxBytes));
+  const format = options.format ?? formatOf(text);
+  const parsed = format === undefined ? undefined : parse(format, text);
+  if (format === undefined || parsed === undefined) {
+    throw unreadable(
+      options.path,
+      `it is no ${options.format ?? 'JUnit XML, TAP, vitest JSON or jest JSON'}`,
+    );
+  }
+  return {
+    format,
+    totals: parsed.totals,
+    failures: parsed.failures.slice(0, MAX_FAILURES).map(cutMessage),
+    truncated: parsed.failures.length > MAX_FAILURES,
+    file: { ...FILES[format], content: text },
+  };
+}
+
+function cutMessage(failure: TestFailure): TestFailure {
+  return { ...failure, message: failure.message.slice(0, MAX_MESSAGE_CHARS) };
+}
+
+async function readReport(path: string, maxBytes: number): Promise<string> {
+  try {
+    const handle = await open(path, 'r');
+    try {
+      const stats = await handle.stat();
+      if (!stats.isFile() || stats.size > maxBytes) {
+        throw unreadable(path, `it is ${stats.isFile() ? `${stats.size} bytes` : 'no file'}`);
+      }
+      return await handle.readFile('utf8');
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (error instanceof CheckpointError) throw error;
+    throw new CheckpointError('report-unreadable', `Cannot read test report "${path}": ${String(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function unreadable(path: string, why: string): CheckpointError {
+  return new CheckpointError(
+    'report-unreadable',
+    `Cannot read test report "${path}": ${why}, expected a complete test report`,
+  );
+}
+
+function formatOf(text: string): TestReportFormat | undefined {
+  const start = text.trimStart();
+  if (start.startsWith('<')) return 'junit';
+  if (start.startsWith('{')) return 'vitest-json';
+  return /^(?:TAP version \d+|1\.\.\d+|(?:not )?ok\b)/m.test(start) ? 'tap' : undefined;
+}
+
+function parse(format: TestReportFormat, text: string): ParsedReport | undefined {
+  if (format === 'junit') return parseJUnit(text);
+  return format === 'tap' ? parseTap(text) : parseJestJson(text);
+}
+
+function parseJestJson(text: string): ParsedReport | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+  const parsed = jestSchema.safeParse(value);
+  if (!parsed.success) return undefined;
+  const report = parsed.data;
+  const failures: TestFailure[] = [];
+  for (const file of report.testResults) {
+    const failed = file.assertionResults.filter((result) => result.status === 'failed');
+    for (const result of failed) {
+      failures.push({
+        name: result.fullName,
+        message: (result.failureMessages ?? []).join('\n'),
+        file: file.name,
+      });
+    }
+    // A file that broke before its first test.
+    if (failed.length === 0 && file.status === 'failed') {
+      failures.push({ name: file.name, message: file.message ?? '', file: file.name });
+    }
+  }
+  const brokenFiles = report.testResults.filter(
+    (file) => file.status === 'failed' && !file.assertionResults.some((result) => result.status === 'failed'),
+  ).length;
+  return {
+    totals: {
+      total: report.numTotalTests + brokenFiles,
+      passed: report.numPassedTests,
+      failed: report.numFailedTests + brokenFiles,
+      skipped: report.numTotalTests - report.numPassedTests - report.numFailedTests,
+    },
+    failures,
+  };
+}
+
+const jestSchema = z.object({
+  numTotalTests: z.int(),
+  numPassedTests: z.int(),
+  numFailedTests: z.int(),
+  testResults: z.array(
+    z.object({
+      name: z.string(),
+      status: z.string(),
+      message: z.string().optional(),
+      assertionResults: z.array(
+        z.object({
+          fullName: z.string(),
+          status: z.string(),
+          failureMessages: z.array(z.string()).nullish(),
+        }),
+      ),
+    }),
+  ),
+});
+
+const FILES: Readonly<Record<TestReportFormat, Omit<NewFile, 'content'>>> = {
+  junit: { name: 'report.xml', format: 'junit', mediaType: 'application/xml' },
+  tap: { name: 'report.tap', format: 'tap', mediaType: 'text/plain' },
+  'vitest-json': { name: 'report.json', format: 'vitest-json', mediaType: 'application/json' },
+  'jest-json': { name: 'report.json', format: 'jest-json', mediaType: 'application/json' },
+};
+const MAX_FAILURES = 100;
+const MAX_MESSAGE_CHARS = 4096;

@@ -1,0 +1,128 @@
+/**
+ * Comparing two trees: files, counts, patch.
+ * Invariant: the flags leave nothing to the user's configuration, so equal trees always give equal output.
+ */
+import { open, rename } from 'node:fs/promises';
+import { bytePathToText, splitNul, type BytePath } from './byte-path.ts';
+import type { GitView } from './git-view.ts';
+import type { DiffStat } from './record.ts';
+
+/** @internal One path that differs. */
+export interface TreeChange {
+  readonly path: BytePath;
+  readonly oldMode: string;
+  readonly newMode: string;
+  readonly oldOid: string;
+  readonly newOid: string;
+  /** A, D, M or T. */
+  readonly letter: string;
+  /** `undefined` for binary files. */
+  readonly insertions: number | undefined;
+  readonly deletions: number | undefined;
+}
+
+/** @internal Every path that differs, with line counts when asked for. */
+export async function listTreeChanges(
+  view: GitView,
+  from: string,
+  to: string,
+  withCounts = true,
+): Promise<TreeChange[]> {
+  if (from === to) return [];
+  const { stdout } = await view.run({
+    args: [
+      'diff-tree',
+      '-r',
+      '-z',
+      '--raw',
+      ...(withCounts ? ['--numstat'] : []),
+      ...PLAIN_DIFF_ARGS,
+      from,
+      to,
+    ],
+  });
+  return parseChanges(splitNul(stdout));
+}
+
+/**
+ * @internal Writes the patch into a new file; it goes there straight from git. Before the patch stands the list of files git
+ * calls raw, which `git apply` skips.
+ */
+export async function writePatch(view: GitView, from: string, to: string, path: string): Promise<void> {
+  const temporary = `${path}.tmp`;
+  const handle = await open(temporary, 'wx', 0o600);
+  try {
+    if (from !== to) await view.run({ args: [...PATCH_ARGS, '--raw', from, to], stdoutFd: handle.fd });
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, path);
+}
+
+/** @internal The patch of one path as text. Bytes of its name that are not UTF-8 match any byte: arguments are text. */
+export async function patchOfPath(view: GitView, from: string, to: string, path: BytePath): Promise<string> {
+  const text = bytePathToText(path);
+  const pathspec = text.includes('\uFFFD')
+    ? `:(top,glob)${path.replaceAll(/[*?[\]\\]/g, '\\$&').replaceAll(/[^\0-\x7f]/g, '?')}`
+    : `:(top,literal)${text}`;
+  const { stdout } = await view.run({ args: [...PATCH_ARGS, from, to, '--', pathspec] });
+  return stdout.toString('utf8');
+}
+
+/** @internal */
+export function totalsOf(changes: readonly TreeChange[]): DiffStat {
+  let insertions = 0;
+  let deletions = 0;
+  for (const change of changes) {
+    insertions += change.insertions ?? 0;
+    deletions += change.deletions ?? 0;
+  }
+  return { filesChanged: changes.length, insertions, deletions };
+}
+
+/** `:mode mode oid oid X`, path, …, then `added TAB removed TAB path`, … */
+function parseChanges(fields: readonly string[]): TreeChange[] {
+  const counts = new Map<BytePath, readonly [string, string]>();
+  const raw: (readonly [string, BytePath])[] = [];
+  for (let index = 0; index < fields.length; index++) {
+    const field = fields[index] ?? '';
+    if (field.startsWith(':')) raw.push([field, fields[++index] ?? '']);
+    else {
+      const [added = '', removed = ''] = field.split('\t', 2);
+      counts.set(field.slice(added.length + removed.length + 2), [added, removed]);
+    }
+  }
+  return raw.map(([field, path]) => {
+    const [oldMode = '', newMode = '', oldOid = '', newOid = '', letter = ''] = field.slice(1).split(' ');
+    const [added, removed] = counts.get(path) ?? [undefined, undefined];
+    return {
+      path,
+      oldMode,
+      newMode,
+      oldOid,
+      newOid,
+      letter,
+      insertions: toCount(added),
+      deletions: toCount(removed),
+    };
+  });
+}
+
+function toCount(text: string | undefined): number | undefined {
+  return text === undefined || text === '-' ? undefined : Number(text);
+}
+
+const PLAIN_DIFF_ARGS: readonly string[] = ['--no-renames', '--no-ext-diff', '--no-textconv', '--no-color'];
+
+/** A patch that `git apply` takes on any machine; the two trees follow. */
+const PATCH_ARGS: readonly string[] = [
+  'diff-tree',
+  '-r',
+  '-p',
+  '--binary',
+  '--full-index',
+  ...PLAIN_DIFF_ARGS,
+  '--src-prefix=a/',
+  '--dst-prefix=b/',
+];

@@ -1,0 +1,117 @@
+/**
+ * Claim + complete of no-op jobs with a backlog of 50,000, beside plainjob, liteque and bare SQL on the same machine in
+ * one run. The rounds of all contenders are interleaved, so that a slow minute hits them alike.
+ */
+import { join } from 'node:path';
+import { openJobStore, type Lease } from '@conductor-run/job-store';
+import { median, printTable, ratePerSecond, rounds, withDir } from './fixtures.ts';
+import { openLitequePattern, openPlainjob, type Synchronous } from './peers.ts';
+
+const BACKLOG = 50_000;
+const claim = { workerId: 'worker', leaseMs: 60_000 };
+type Durability = 'process' | 'power';
+
+async function ourStore<Result>(
+  durability: Durability,
+  work: (store: Awaited<ReturnType<typeof openJobStore>>) => Promise<Result>,
+): Promise<Result> {
+  return withDir(async (dir) => {
+    const store = await openJobStore({ path: join(dir, 'jobs.db'), durability });
+    for (let from = 0; from < BACKLOG; from += 1000) {
+      const batch = Array.from({ length: 1000 }, (_, i) => ({ kind: 'noop', key: `job-${from + i}` }));
+      await store.enqueueMany(batch);
+    }
+    try {
+      return await work(store);
+    } finally {
+      await store.close();
+    }
+  });
+}
+
+const inFlight = (durability: Durability, width: number, count: number) => (): Promise<number> =>
+  ourStore(durability, (store) =>
+    ratePerSecond(async () => {
+      let done = 0;
+      const worker = async (): Promise<void> => {
+        while (done < count) {
+          const [lease] = await store.claimNext(claim);
+          if (lease === undefined) return;
+          await store.succeed(lease);
+          done += 1;
+        }
+      };
+      await Promise.all(Array.from({ length: width }, worker));
+      return done;
+    }),
+  );
+
+const oneByOne = (durability: Durability, count: number) => (): Promise<number> =>
+  ourStore(durability, (store) =>
+    ratePerSecond(() => {
+      for (let done = 0; done < count; done += 1) {
+        const [lease] = store.sync.claimNext(claim);
+        if (lease === undefined) return done;
+        store.sync.succeed(lease);
+      }
+      return count;
+    }),
+  );
+
+const fused = (durability: Durability, count: number) => (): Promise<number> =>
+  ourStore(durability, (store) =>
+    ratePerSecond(() => {
+      let [lease]: readonly (Lease | undefined)[] = store.sync.claimNext(claim);
+      for (let done = 0; done < count; done += 1) {
+        if (lease === undefined) return done;
+        [lease] = store.sync.completeAndClaim(lease, {}, claim).leases;
+      }
+      return count;
+    }),
+  );
+
+const peer =
+  (open: typeof openPlainjob, synchronous: Synchronous, backlog: number, count: number) =>
+  (): Promise<number> =>
+    withDir(async (dir) => {
+      const queue = open(dir, synchronous, backlog);
+      try {
+        return await ratePerSecond(() => {
+          let done = 0;
+          while (done < count && queue.claimAndComplete()) done += 1;
+          return done;
+        });
+      } finally {
+        queue.close();
+      }
+    });
+
+const contenders: readonly (readonly [name: string, run: () => Promise<number>])[] = [
+  ['plainjob NORMAL', peer(openPlainjob, 'normal', BACKLOG, 20_000)],
+  ['plainjob FULL', peer(openPlainjob, 'full', BACKLOG, 5000)],
+  // Its queries read the whole backlog, so it gets a tenth of it.
+  ['liteque pattern NORMAL, backlog 5,000', peer(openLitequePattern, 'normal', BACKLOG / 10, 500)],
+  ['liteque pattern FULL, backlog 5,000', peer(openLitequePattern, 'full', BACKLOG / 10, 500)],
+  ['ours process, sync one by one', oneByOne('process', 10_000)],
+  ['ours process, sync fused', fused('process', 10_000)],
+  ['ours process, 1 in flight', inFlight('process', 1, 10_000)],
+  ['ours process, 64 in flight', inFlight('process', 64, BACKLOG)],
+  ['ours process, 256 in flight', inFlight('process', 256, BACKLOG)],
+  ['ours power, sync one by one', oneByOne('power', 5000)],
+  ['ours power, sync fused', fused('power', 5000)],
+  ['ours power, 1 in flight', inFlight('power', 1, 5000)],
+  ['ours power, 64 in flight', inFlight('power', 64, BACKLOG)],
+  ['ours power, 256 in flight', inFlight('power', 256, BACKLOG)],
+];
+
+const rates = new Map<string, number[]>();
+for (let round = 0; round < rounds; round += 1) {
+  for (const [name, run] of contenders) rates.set(name, [...(rates.get(name) ?? []), await run()]);
+}
+const base = median(rates.get('plainjob NORMAL') ?? []);
+printTable(
+  contenders.map(([name]) => {
+    const rate = median(rates.get(name) ?? []);
+    return { 'claim + complete': name, 'jobs/s': rate, 'x plainjob NORMAL': (rate / base).toFixed(2) };
+  }),
+);

@@ -1,0 +1,102 @@
+/** Opening a SQLite file the one way this package uses it. */
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Clock } from '@conductor-run/clock';
+import Database from 'better-sqlite3';
+import { JobStoreError } from './errors.ts';
+import { migrate, type Migration } from './migrate.ts';
+import { retryBusy } from './retry-busy.ts';
+import { toJobStoreError } from './sqlite-errors.ts';
+
+/** @internal What to open, and how. */
+export interface ConnectionOptions {
+  readonly path: string;
+  readonly synchronous: 'normal' | 'full';
+  readonly migrations: readonly Migration[];
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly busyTimeoutMs: number;
+}
+
+/**
+ * @internal Opens and migrates a file.
+ * @throws JobStoreError with code `network-file-system`, `schema-too-new`, `schema-mismatch`, `busy`, `corrupt`, `io`
+ */
+export async function openConnection(options: ConnectionOptions): Promise<Database.Database> {
+  const { path, synchronous, migrations, clock, random, busyTimeoutMs } = options;
+  await refuseNetworkFileSystem(path);
+  let db: Database.Database | undefined;
+  try {
+    const opened = openFile(path);
+    db = opened;
+    await retryBusy(clock, busyTimeoutMs, random, () => opened.pragma('journal_mode = wal'));
+    opened.pragma(`synchronous = ${synchronous}`);
+    opened.pragma('foreign_keys = on');
+    opened.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+    await retryBusy(clock, busyTimeoutMs, random, () => migrate(opened, path, migrations, clock.nowMs()));
+    return opened;
+  } catch (error) {
+    db?.close();
+    throw toJobStoreError('open', path, error);
+  }
+}
+
+/** @internal The name of a network file system by the number Linux gives it; undefined for any other. */
+export function networkFileSystemName(type: number): string | undefined {
+  return NETWORK_FILE_SYSTEMS.get(type >>> 0);
+}
+
+function openFile(path: string): Database.Database {
+  try {
+    // No timeout: SQLite would sleep with the event loop; see retry-busy.ts.
+    return new Database(path, { timeout: 0 });
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new JobStoreError(
+      'io',
+      `Cannot open job store "${path}": no such directory, expected an existing one`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+async function refuseNetworkFileSystem(path: string): Promise<void> {
+  let type: number;
+  try {
+    ({ type } = await statfs(dirname(path)));
+  } catch (error) {
+    throw new JobStoreError(
+      'io',
+      `Cannot open job store "${path}": its directory is not readable, expected one`,
+      {
+        cause: error,
+      },
+    );
+  }
+  const name = process.platform === 'linux' ? networkFileSystemName(type) : undefined;
+  if (name === undefined) return;
+  throw new JobStoreError(
+    'network-file-system',
+    `Cannot open job store "${path}": it is on ${name}, expected a local file system, since SQLite's locks do not hold over a network`,
+  );
+}
+
+/** 16 MB of log: measured a fifth faster one by one than SQLite's 4 MB, and a checkpoint still takes few ms. */
+const CHECKPOINT_PAGES = 4000;
+
+/** From Linux's magic.h and the file systems' own headers. */
+const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
+  [0x6969, 'NFS'],
+  [0x517b, 'SMB'],
+  [0xff534d42, 'CIFS'],
+  [0xfe534d42, 'SMB2'],
+  [0x5346414f, 'AFS'],
+  [0x00c36400, 'Ceph'],
+  [0x0bd00bd0, 'Lustre'],
+  [0x47504653, 'GPFS'],
+  [0x7461636f, 'OCFS2'],
+  [0x01161970, 'GFS2'],
+  [0x01021997, '9P'],
+]);

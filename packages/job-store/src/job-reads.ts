@@ -1,0 +1,155 @@
+/** Reading jobs. Never waits for writers: in WAL mode a reader sees the last commit. */
+import type { Database } from 'better-sqlite3';
+import { z } from 'zod';
+import type { JobReads } from './job-store.ts';
+import type { Attempt } from './jobs.ts';
+import { requireInteger, requireText } from './options.ts';
+import type { ReadStatements } from './read-statements.ts';
+import type { ListRequest } from './requests.ts';
+import type { JobPage, KindStats, StoreStats } from './results.ts';
+import {
+  parseAttemptRow,
+  parseInteger,
+  parseJobRow,
+  parseText,
+  rowToAttempt,
+  rowToJob,
+  rowToRunningAttempt,
+  rowToSlot,
+  type ReadLargeValue,
+} from './rows.ts';
+import type { SlotStatements } from './slot-statements.ts';
+import type { Prepared } from './statements.ts';
+
+/** @internal What reading needs of its connection. */
+export interface ReadContext {
+  readonly db: Database;
+  readonly reads: ReadStatements;
+  readonly slots: SlotStatements;
+  readonly readLargeValue: ReadLargeValue;
+}
+
+/** @internal */
+export function createReads(context: ReadContext): JobReads {
+  const { db, reads, slots, readLargeValue } = context;
+  const attempts = (kind: string, key: string): readonly Attempt[] => {
+    const ended = reads.attempts.all({ kind, key }).map(parseAttemptRow).map(rowToAttempt);
+    const row = reads.job.get({ kind, key });
+    const running = row === undefined ? undefined : rowToRunningAttempt(parseJobRow(row));
+    return running === undefined ? ended : [...ended, running];
+  };
+  return {
+    get(kind, key) {
+      const row = reads.job.get({ kind, key });
+      return row === undefined ? undefined : rowToJob(parseJobRow(row), readLargeValue);
+    },
+    list: (request = {}) => listJobs(context, request),
+    attempts: db.transaction(attempts),
+    stats: db.transaction(() => countJobs(reads)),
+    slotCursor(schedule) {
+      const cursor = slots.cursor.get({ schedule });
+      return cursor === undefined ? undefined : parseInteger(cursor);
+    },
+    slots(schedule, limit = DEFAULT_LIMIT) {
+      requireText('schedule', schedule);
+      return slots.slots
+        .all({ schedule, limit: requireInteger('limit', limit, 1, MAX_LIMIT) })
+        .map(rowToSlot);
+    },
+  };
+}
+
+/** @internal The same reads, each after a check that may throw. */
+export function guardReads(reads: JobReads, check: () => void): JobReads {
+  const guarded =
+    <Args extends unknown[], Result>(read: (...args: Args) => Result) =>
+    (...args: Args): Result => {
+      check();
+      return read(...args);
+    };
+  return {
+    get: guarded((kind, key) => reads.get(kind, key)),
+    list: guarded((request) => reads.list(request)),
+    attempts: guarded((kind, key) => reads.attempts(kind, key)),
+    stats: guarded(() => reads.stats()),
+    slotCursor: guarded((schedule) => reads.slotCursor(schedule)),
+    slots: guarded((schedule, limit) => reads.slots(schedule, limit)),
+  };
+}
+
+function listJobs(context: ReadContext, request: ListRequest): JobPage {
+  const { kind, status, isDirty, keyPrefix } = request;
+  const limit = requireInteger('limit', request.limit ?? DEFAULT_LIMIT, 1, MAX_LIMIT);
+  const [afterKind, afterKey] = request.cursor === undefined ? ['', ''] : parseCursor(request.cursor);
+  const jobs = listStatement(context.reads, status)
+    .all({
+      afterKind,
+      afterKey,
+      limit: limit + 1,
+      kind: kind ?? null,
+      status: status ?? null,
+      isDirty: isDirty === undefined ? null : Number(isDirty),
+      prefix: keyPrefix ?? null,
+    })
+    .map((row) => rowToJob(parseJobRow(row), context.readLargeValue));
+  const page = jobs.slice(0, limit);
+  const last = page.at(-1);
+  const hasMore = jobs.length > limit && last !== undefined;
+  return { jobs: page, nextCursor: hasMore ? JSON.stringify([last.kind, last.key]) : undefined };
+}
+
+/** Few jobs run or are unwell among many finished ones; their partial indexes find them without reading the rest. */
+function listStatement(reads: ReadStatements, status: ListRequest['status']): Prepared {
+  switch (status) {
+    case 'running':
+      return reads.listRunning;
+    case 'error':
+    case 'cancelled':
+      return reads.listUnwell;
+    case 'pending':
+    case 'done':
+    case undefined:
+      break;
+  }
+  return reads.list;
+}
+
+function parseCursor(cursor: string): [string, string] {
+  try {
+    return cursorSchema.parse(JSON.parse(cursor));
+  } catch (error) {
+    throw new RangeError(`Cannot list jobs after "${cursor}": no cursor, expected a page's nextCursor`, {
+      cause: error,
+    });
+  }
+}
+
+function countJobs(reads: ReadStatements): StoreStats {
+  const paused = new Set(reads.pausedKinds.all({}).map(parseText));
+  const rows = reads.counts.all({}).map((row) => countRow.parse(row));
+  const names = [...new Set([...rows.map(({ kind }) => kind), ...paused])]
+    .filter((kind) => kind !== '')
+    .sort();
+  const kinds = names.map((kind): KindStats => {
+    const sum = (matches: (row: z.infer<typeof countRow>) => boolean): number =>
+      rows.filter((row) => row.kind === kind && matches(row)).reduce((total, row) => total + row.count, 0);
+    const oldest = reads.oldestReady.get({ kind });
+    return {
+      kind,
+      ready: sum(({ queue }) => queue === 1),
+      waiting: sum(({ queue }) => queue === 2),
+      running: sum(({ status }) => status === 'running'),
+      done: sum(({ status }) => status === 'done'),
+      exhausted: sum(({ status, queue }) => status === 'error' && queue === 0),
+      cancelled: sum(({ status }) => status === 'cancelled'),
+      oldestReadyDueAtMs: oldest === null || oldest === undefined ? undefined : parseInteger(oldest),
+      isPaused: paused.has(kind),
+    };
+  });
+  return { kinds, isPaused: paused.has('') };
+}
+
+const cursorSchema = z.tuple([z.string(), z.string()]);
+const countRow = z.strictObject({ kind: z.string(), status: z.string(), queue: z.int(), count: z.int() });
+const DEFAULT_LIMIT = 100;
+const MAX_LIMIT = 1000;

@@ -1,0 +1,226 @@
+/** Opens a job store on SQLite: puts the connection, the verbs and the ways to run them together. */
+import { createRealClock } from '@conductor-run/clock';
+import type { Database } from 'better-sqlite3';
+import { openBell } from './bell.ts';
+import { openConnection, type ConnectionOptions } from './connection.ts';
+import { createDueSignals, type DueSignalSource } from './due-signals.ts';
+import { createEngine, type Engine } from './engine.ts';
+import { JobStoreError } from './errors.ts';
+import { createAsyncReads, createGroupedWrites, createImmediateWrites } from './facades.ts';
+import { createGroupCommit } from './group-commit.ts';
+import { guardReads } from './job-reads.ts';
+import type { Asynchronous, JobWrites } from './job-store.ts';
+import { silentLogger } from './logger.ts';
+import { JOBS_0001 } from './migrations/0001-jobs.ts';
+import { LEADERSHIP_0001 } from './migrations/0001-leadership.ts';
+import { requireInteger, requireText } from './options.ts';
+import { systemRandom } from './random.ts';
+import { retryBusy } from './retry-busy.ts';
+import { DEFAULT_RETRY_POLICY, requireRetryPolicy } from './retry-policy.ts';
+import { parseInteger } from './rows.ts';
+import { raiseFence } from './slots.ts';
+import type { OpenJobStoreOptions, SqliteJobStore } from './sqlite-job-store.ts';
+import { createSqliteLeadership, type SqliteLeadership } from './sqlite-leadership.ts';
+import { createStoreTransaction } from './store-transaction.ts';
+import { createTransactions, type Transactions } from './transactions.ts';
+import { createUpkeep } from './upkeep.ts';
+import { runCall, type AnyVerb, type Call } from './verbs.ts';
+
+/**
+ * Opens a job store on SQLite, creating and migrating its files as needed. The caller closes it.
+ * Any number of processes may have the same store open.
+ *
+ * @param options - where and how
+ * @throws JobStoreError with code `network-file-system`, `schema-too-new`, `schema-mismatch`, `busy`, `corrupt`,
+ *   `read-only` or `io`; TypeError or RangeError for bad options
+ */
+export async function openJobStore(options: OpenJobStoreOptions): Promise<SqliteJobStore> {
+  const settings = requireOptions(options);
+  const { path, clock, random, busyTimeoutMs } = settings;
+  const connection = { path, clock, random, busyTimeoutMs };
+  const db = await openMainFile(connection, settings.durability);
+  try {
+    return createStore(db, settings);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** Puts the parts of an open store together. */
+function createStore(db: Database, settings: Settings): SqliteJobStore {
+  const { path, clock, random, busyTimeoutMs, logger } = settings;
+  const connection = { path, clock, random, busyTimeoutMs };
+  const engine = createEngine(db, settings);
+  const transactions = createTransactions({ ...connection, db });
+  const signals = createDueSignals({
+    clock,
+    bell: openBell(`${path}-bell`, clock, logger),
+    pollMs: settings.pollMs,
+    nextInstantMs: () => {
+      try {
+        return toInteger(engine.readStatements.nextInstant.get({}));
+      } catch (error) {
+        // This runs in a timer, where nobody could catch it; the slow look goes on.
+        logger.warn({ err: error, path }, 'due.unknown');
+        return undefined;
+      }
+    },
+  });
+  const onCommitted = (verbs: ReadonlySet<AnyVerb>): void => wakeFor(verbs, signals, engine);
+  const group = createGroupCommit({ ...connection, db, onCommitted });
+  const leadership = createLeadership(connection, engine, transactions);
+  const upkeep = createUpkeep({
+    path,
+    db,
+    clock,
+    transactions,
+    slots: engine.slotStatements,
+    openFiles: async () => ({
+      main: await openMainFile(connection, settings.durability),
+      leadership: await openLeadershipFile(connection),
+    }),
+    beginWrite: async (files) => {
+      for (const file of [files.main, files.leadership])
+        await retryBusy(clock, busyTimeoutMs, random, () => file.exec('begin immediate'));
+    },
+    onImported: () => signals.wake(),
+  });
+  let closing: Promise<void> | undefined;
+
+  const requireOpen = (): void => {
+    if (closing === undefined) return;
+    throw new JobStoreError('closed', `Cannot use job store "${path}": closed, expected an open one`);
+  };
+  const runNow = <Result>(call: Call<Result>): Result => {
+    requireOpen();
+    const result = transactions.now(() => runCall(call, clock.nowMs()));
+    onCommitted(new Set([call.verb]));
+    return result;
+  };
+  const reads = guardReads(engine.reads, requireOpen);
+  const close = async (): Promise<void> => {
+    await group.close();
+    signals.close();
+    await leadership.close();
+    db.close();
+  };
+
+  return {
+    ...hearClaims(
+      createGroupedWrites(engine.calls, (call) => group.submit(call)),
+      signals,
+    ),
+    ...createAsyncReads(reads),
+    ...leadership.calls,
+    ...upkeep,
+    onDue: (listener) => signals.onDue(listener),
+    waitForDue: (waitOptions) => signals.waitForDue(waitOptions),
+    sync: { ...createImmediateWrites(engine.calls, runNow), ...reads },
+    async transaction(work) {
+      requireOpen();
+      const { tx, verbs, end } = createStoreTransaction(db, engine, clock);
+      const result = await transactions.whenFree(() => work(tx)).finally(end);
+      onCommitted(verbs);
+      return result;
+    },
+    close: () => (closing ??= close()),
+    async [Symbol.asyncDispose]() {
+      await (closing ??= close());
+    },
+  };
+}
+
+type Settings = Required<OpenJobStoreOptions>;
+type Connection = Pick<ConnectionOptions, 'path' | 'clock' | 'random' | 'busyTimeoutMs'>;
+
+function requireOptions(options: OpenJobStoreOptions): Settings {
+  const settings: Settings = {
+    path: requireText('path', options.path, MAX_PATH_LENGTH),
+    durability: options.durability ?? 'process',
+    retry: options.retry ?? DEFAULT_RETRY_POLICY,
+    retries: requireInteger('retries', options.retries ?? DEFAULT_RETRIES, 0),
+    busyTimeoutMs: requireInteger('busyTimeoutMs', options.busyTimeoutMs ?? DEFAULT_BUSY_TIMEOUT_MS, 0),
+    pollMs: requireInteger('pollMs', options.pollMs ?? DEFAULT_POLL_MS, 1),
+    clock: options.clock ?? createRealClock(),
+    random: options.random ?? systemRandom,
+    logger: options.logger ?? silentLogger,
+  };
+  requireRetryPolicy(settings.retry);
+  return settings;
+}
+
+function createLeadership(
+  connection: Connection,
+  engine: Engine,
+  mainTransactions: Transactions,
+): SqliteLeadership {
+  const { slotStatements } = engine;
+  return createSqliteLeadership({
+    clock: connection.clock,
+    async open() {
+      const db = await openLeadershipFile(connection);
+      return { db, transactions: createTransactions({ ...connection, db }) };
+    },
+    fencedTerm: (name) => toInteger(slotStatements.fence.get({ leadership: name })) ?? 0,
+    raiseFence: async (name, term) => {
+      await mainTransactions.whenFree(() => raiseFence(slotStatements, name, term));
+    },
+  });
+}
+
+function openMainFile(connection: Connection, durability: Settings['durability']): Promise<Database> {
+  const synchronous = durability === 'power' ? 'full' : 'normal';
+  return openConnection({ ...connection, synchronous, migrations: [{ name: 'jobs', sql: JOBS_0001 }] });
+}
+
+function openLeadershipFile(connection: Connection): Promise<Database> {
+  return openConnection({
+    ...connection,
+    path: `${connection.path}-leadership`,
+    // Whatever the durability of jobs: a term that a power cut takes back could be given out twice.
+    synchronous: 'full',
+    migrations: [{ name: 'leadership', sql: LEADERSHIP_0001 }],
+  });
+}
+
+/** Tells waiting workers, in all processes, what the commit may mean for them. */
+function wakeFor(verbs: ReadonlySet<AnyVerb>, signals: DueSignalSource, engine: Engine): void {
+  let hasRoom = false;
+  for (const { wakes } of verbs) {
+    if (wakes === 'for-work') {
+      signals.wake();
+      return;
+    }
+    if (wakes === 'for-room') hasRoom = true;
+  }
+  if (hasRoom && engine.readStatements.hasReady.get({}) !== undefined) signals.wakeSoon();
+}
+
+/** Keeps the signals up to date about claims, so that a wait after an empty claim misses nothing. */
+function hearClaims(writes: Asynchronous<JobWrites>, signals: DueSignalSource): Asynchronous<JobWrites> {
+  return {
+    ...writes,
+    async claimNext(request) {
+      signals.noteClaim();
+      const leases = await writes.claimNext(request);
+      if (leases.length >= (request.limit ?? 1)) signals.noteMore();
+      return leases;
+    },
+    async completeAndClaim(lease, options, next) {
+      signals.noteClaim();
+      const result = await writes.completeAndClaim(lease, options, next);
+      if (result.leases.length >= (next.limit ?? 1)) signals.noteMore();
+      return result;
+    },
+  };
+}
+
+function toInteger(value: unknown): number | undefined {
+  return value === null || value === undefined ? undefined : parseInteger(value);
+}
+
+const DEFAULT_RETRIES = 3;
+const DEFAULT_BUSY_TIMEOUT_MS = 5000;
+const DEFAULT_POLL_MS = 1000;
+const MAX_PATH_LENGTH = 4096;

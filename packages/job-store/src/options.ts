@@ -1,0 +1,44 @@
+/** Checks of what callers pass in, made before anything is written. Messages name the value and what was expected. */
+
+/** @internal Throws RangeError unless `value` is a safe integer in the range. */
+export function requireInteger(
+  name: string,
+  value: number,
+  min: number,
+  max: number = Number.MAX_SAFE_INTEGER,
+): number {
+  if (!Number.isSafeInteger(value) || value < min || value > max) {
+    throw new RangeError(
+      `Cannot use ${name} "${value}": expected an integer of at least ${min}${max === Number.MAX_SAFE_INTEGER ? '' : ` and at most ${max}`}`,
+    );
+  }
+  return value;
+}
+
+/** @internal Throws TypeError unless `value` is text of a length the store can index. */
+export function requireText(name: string, value: string, maxLength: number = MAX_TEXT_LENGTH): string {
+  if (typeof value !== 'string' || value.length === 0 || value.length > maxLength) {
+    throw new TypeError(
+      `Cannot use ${name} "${describe(value)}": expected text of 1 to ${maxLength} characters`,
+    );
+  }
+  return value;
+}
+
+function describe(value: unknown): string {
+  return typeof value === 'string' ? value.slice(0, 100) : typeof value;
+}
+
+/** @internal The JSON of a value, `null` for none; throws TypeError for what JSON cannot hold. */
+export function toJson(name: string, value: unknown): string | null {
+  if (value === undefined) return null;
+  const json: string | undefined = JSON.stringify(value);
+  if (json === undefined) {
+    throw new TypeError(`Cannot use ${name} of type "${typeof value}": expected a JSON value`);
+  }
+  return json;
+}
+
+/** @internal */
+export const MAX_KIND_LENGTH = 200;
+const MAX_TEXT_LENGTH = 1000;

@@ -1,0 +1,113 @@
+/** Every SQL statement over jobs that only reads, prepared once per connection. */
+import type { Database } from 'better-sqlite3';
+import type { Params, Prepared } from './statements.ts';
+
+/** Kinds with ready jobs, found by jumping from one to the next in the index: the cost grows with kinds, not jobs. */
+const READY_KINDS = `
+with recursive ready (kind) as (
+  select min(kind) from jobs where queue = 1
+  union all
+  select (select min(kind) from jobs where queue = 1 and kind > ready.kind) from ready where kind is not null
+)
+select kind from ready where kind is not null`;
+
+/**
+ * SQLite looks at the values of parameters when it plans, and then plans again each time they are bound: 5 of the 6
+ * microseconds of the claim's query. Inside an expression it leaves them alone, and the index serves just as well.
+ */
+const HIDDEN_KIND = `@kind || ''`;
+const HIDDEN_LIMIT = '@limit + 0';
+
+/** A page by kind and key. The unary plus keeps the planner from choosing an index for that term. */
+const LIST = (source: string): string => `
+select * from ${source}
+where (kind, key) > (@afterKind, @afterKey)
+  and (@kind is null or kind = @kind)
+  and (@status is null or status = @status)
+  and (@isDirty is null or (input_watermark > last_success_watermark) = @isDirty)
+  and (@prefix is null or substr(key, 1, length(@prefix)) = @prefix)
+order by kind, key
+limit @limit`;
+
+const NEXT_INSTANT = `
+select min(instant) from (
+  select min(coalesce(retry_at_ms, due_at_ms)) as instant from jobs where queue = 2
+  union all
+  select min(lease_until_ms) from jobs where status = 'running'
+)`;
+
+/** @internal The prepared statements that read jobs. */
+export interface ReadStatements {
+  readonly job: Prepared;
+  readonly watermark: Prepared;
+  readonly failures: Prepared;
+  readonly largeValue: Prepared;
+  readonly readyKinds: Prepared;
+  readonly hasReadyOfKind: Prepared;
+  readonly hasReady: Prepared;
+  readonly readyOfKind: Prepared;
+  readonly readyKeysOfKind: Prepared;
+  readonly claimable: Prepared;
+  readonly runningByKind: Prepared;
+  readonly runningByConcurrencyKey: Prepared;
+  readonly runningOfKind: Prepared;
+  readonly pausedKinds: Prepared;
+  readonly attempts: Prepared;
+  readonly list: Prepared;
+  readonly listRunning: Prepared;
+  readonly listUnwell: Prepared;
+  readonly nextInstant: Prepared;
+  readonly counts: Prepared;
+  readonly oldestReady: Prepared;
+}
+
+/** @internal Prepares what reads jobs. */
+export function prepareReads(db: Database): ReadStatements {
+  const prepare = (sql: string): Prepared => db.prepare<[Params]>(sql);
+  return {
+    job: prepare('select * from jobs where kind = @kind and key = @key'),
+    watermark: prepare('select job_id, input_watermark from jobs where kind = @kind and key = @key'),
+    failures: prepare('select failed_attempts from jobs where job_id = @jobId and token = @token').pluck(),
+    largeValue: prepare('select value from job_large_values where job_id = @jobId and name = @name').pluck(),
+    readyKinds: prepare(READY_KINDS).pluck(),
+    hasReadyOfKind: prepare('select 1 from jobs where queue = 1 and kind = @kind limit 1').pluck(),
+    hasReady: prepare('select 1 from jobs where queue = 1 limit 1').pluck(),
+    readyOfKind: prepare(`
+select job_id, kind, key, attempt, input_watermark, payload, large_values from jobs
+where queue = 1 and kind = ${HIDDEN_KIND}
+order by priority desc, due_at_ms, key
+limit ${HIDDEN_LIMIT}`),
+    readyKeysOfKind: prepare(`
+select job_id, concurrency_key from jobs
+where queue = 1 and kind = ${HIDDEN_KIND}
+order by priority desc, due_at_ms, key`),
+    claimable: prepare(`
+select job_id, kind, key, attempt, input_watermark, payload, large_values from jobs
+where job_id = @jobId`),
+    runningByKind: prepare(
+      `select kind as name, count(*) as count from jobs where status = 'running' group by kind`,
+    ),
+    runningByConcurrencyKey: prepare(`
+select concurrency_key as name, count(*) as count from jobs
+where status = 'running' and concurrency_key is not null
+group by concurrency_key`),
+    runningOfKind: prepare(`select count(*) from jobs where status = 'running' and kind = @kind`).pluck(),
+    pausedKinds: prepare('select kind from paused_kinds').pluck(),
+    attempts: prepare(`
+select a.* from job_attempts a join jobs j on j.job_id = a.job_id
+where j.kind = @kind and j.key = @key
+order by a.token`),
+    list: prepare(LIST('jobs')),
+    listRunning: prepare(LIST(`(select * from jobs indexed by jobs_running where status = 'running')`)),
+    listUnwell: prepare(
+      LIST(`(select * from jobs indexed by jobs_unwell where status in ('error', 'cancelled'))`),
+    ),
+    nextInstant: prepare(NEXT_INSTANT).pluck(),
+    counts: prepare(`
+select kind, status, queue, count(*) as count
+from jobs
+group by kind, status, queue
+order by kind`),
+    oldestReady: prepare('select min(due_at_ms) from jobs where queue = 1 and kind = @kind').pluck(),
+  };
+}

@@ -1,0 +1,266 @@
+/**
+ * Every SQL statement over jobs that writes, prepared once per connection.
+ * Invariant: each transition names the state it starts from (a token, a status), so that a lost race changes no row.
+ */
+import type { Database, Statement } from 'better-sqlite3';
+import type { TokenStatements } from './tokens.ts';
+
+/** @internal Named parameters of a statement. */
+export type Params = Readonly<Record<string, string | number | null>>;
+/** @internal A prepared statement with named parameters. */
+export type Prepared = Statement<[Params]>;
+
+/** Few parameters on purpose: binding one by name costs as much as writing a column. */
+const ENQUEUE = `
+insert into jobs (kind, key, queue, priority, concurrency_key, input_watermark, due_at_ms, max_retries, payload,
+                  created_at_ms, updated_at_ms)
+values (@kind, @key, case when @dueAtMs <= @nowMs then 1 else 2 end, coalesce(@priority, 0), @concurrencyKey,
+        coalesce(@watermark, 1), @dueAtMs, coalesce(@retries, @defaultRetries), @payload, @nowMs, @nowMs)
+on conflict (kind, key) do update set
+  input_watermark = coalesce(@watermark, input_watermark + 1),
+  status          = case when status = 'running' then 'running' else 'pending' end,
+  queue           = case when status = 'running' then 0
+                         when status = 'pending' and queue = 1 then 1
+                         else excluded.queue end,
+  due_at_ms       = case when status = 'pending' or (status = 'running' and input_watermark > claimed_watermark)
+                         then min(due_at_ms, @dueAtMs)
+                         else @dueAtMs end,
+  retry_at_ms     = null,
+  failed_attempts = case when status = 'running' then failed_attempts else 0 end,
+  max_retries     = coalesce(@retries, max_retries),
+  priority        = coalesce(@priority, priority),
+  concurrency_key = case when status = 'running' then concurrency_key
+                         else coalesce(@concurrencyKey, concurrency_key) end,
+  payload         = coalesce(@payload, payload),
+  large_values    = case when @payload is null then large_values else large_values & 2 end,
+  updated_at_ms   = @nowMs
+where @watermark is null or @watermark > input_watermark`;
+
+/** Moves jobs from waiting to ready once their instant has come, a bounded number at a time. */
+const PROMOTE = `
+update jobs set queue = 1
+where job_id in (select job_id from jobs
+                 where queue = 2 and coalesce(retry_at_ms, due_at_ms) <= @nowMs
+                 order by coalesce(retry_at_ms, due_at_ms)
+                 limit @limit)`;
+
+const CLAIM = `
+update jobs set
+  status            = 'running',
+  token             = @token,
+  queue             = 0,
+  claimed_watermark = input_watermark,
+  worker_id         = @workerId,
+  node              = @node,
+  run_dir           = @runDir,
+  lease_until_ms    = @leaseUntilMs,
+  started_at_ms     = @nowMs,
+  finished_at_ms    = null,
+  retry_at_ms       = null,
+  attempt           = attempt + 1,
+  updated_at_ms     = @nowMs
+where job_id = @jobId and status <> 'running'`;
+
+/** The attempt's record is copied from the job's row, which is the truth about who ran it. */
+const ATTEMPT_COLUMNS = `job_id, token, attempt, worker_id, node, run_dir, watermark, started_at_ms, finished_at_ms, outcome, error`;
+const ATTEMPT_VALUES = `job_id, token, attempt, worker_id, node, run_dir, claimed_watermark, started_at_ms, @nowMs`;
+
+/** One row per lease; a token that is not current matches no row. */
+const LEASES = `
+(select value ->> 0 as lease_job_id, value ->> 1 as lease_token, value ->> 2 as success_watermark,
+        value ->> 3 as new_result, value ->> 4 as large_result
+ from json_each(@leases)) as lease`;
+
+const RECORD_SUCCESSES = `
+insert into job_attempts (${ATTEMPT_COLUMNS})
+select ${ATTEMPT_VALUES}, 'succeeded', null
+from ${LEASES} cross join jobs on job_id = lease_job_id and token = lease_token`;
+
+const COVERED = `max(last_success_watermark, coalesce(success_watermark, claimed_watermark))`;
+
+const SUCCEED = `
+update jobs set
+  status = case when input_watermark <= ${COVERED} then 'done'
+                when cancel_watermark >= input_watermark then 'cancelled'
+                else 'pending' end,
+  queue  = case when input_watermark <= ${COVERED} or cancel_watermark >= input_watermark then 0
+                when due_at_ms <= @nowMs then 1
+                else 2 end,
+  last_success_watermark = ${COVERED},
+  input_watermark        = max(input_watermark, ${COVERED}),
+  result          = new_result,
+  large_values    = (large_values & 1) | large_result,
+  failed_attempts = 0,
+  last_error      = null,
+  token           = null,
+  worker_id       = null,
+  lease_until_ms  = null,
+  finished_at_ms  = @nowMs,
+  updated_at_ms   = @nowMs
+from ${LEASES}
+where job_id = lease_job_id and token = lease_token
+returning job_id, status`;
+
+/** What a failed or lost attempt sets: newer input gives a fresh start, a cancellation ends it, else a retry is spent. */
+const FAIL_SET = `
+  status = case when input_watermark > claimed_watermark and coalesce(cancel_watermark, 0) < input_watermark then 'pending'
+                when cancel_watermark >= input_watermark then 'cancelled'
+                else 'error' end,
+  queue  = case when input_watermark > claimed_watermark and coalesce(cancel_watermark, 0) < input_watermark
+                then case when due_at_ms <= @nowMs then 1 else 2 end
+                when cancel_watermark >= input_watermark then 0
+                when @retryAtMs is null or failed_attempts >= max_retries then 0
+                when @retryAtMs <= @nowMs then 1
+                else 2 end,
+  retry_at_ms = case when input_watermark > claimed_watermark or cancel_watermark >= input_watermark then null
+                     when failed_attempts >= max_retries then null
+                     else @retryAtMs end,
+  failed_attempts = case when input_watermark > claimed_watermark then 0 else failed_attempts + 1 end,
+  token           = null,
+  worker_id       = null,
+  lease_until_ms  = null,
+  finished_at_ms  = @nowMs,
+  updated_at_ms   = @nowMs`;
+
+const RECORD_ONE = `
+insert into job_attempts (${ATTEMPT_COLUMNS})
+select ${ATTEMPT_VALUES}, @outcome, @error
+from jobs
+where job_id = @jobId and token = @token`;
+
+const FAIL = `
+update jobs set last_error = @error, ${FAIL_SET}
+where job_id = @jobId and token = @token
+returning job_id, status, retry_at_ms`;
+
+const EXPIRED = `
+job_id in (select job_id from jobs
+           where status = 'running' and lease_until_ms <= @nowMs
+           order by lease_until_ms
+           limit @limit)`;
+
+const RECORD_EXPIRED = `
+insert into job_attempts (${ATTEMPT_COLUMNS})
+select ${ATTEMPT_VALUES}, 'lost', null
+from jobs
+where ${EXPIRED}`;
+
+const EXPIRE = `
+update jobs set last_error = 'Lease expired: worker "' || worker_id || '" was lost', ${FAIL_SET}
+where ${EXPIRED}`;
+
+const RELEASE = `
+update jobs set
+  status         = case when cancel_watermark >= input_watermark then 'cancelled' else 'pending' end,
+  queue          = case when cancel_watermark >= input_watermark then 0
+                        when coalesce(@dueAtMs, due_at_ms) <= @nowMs then 1
+                        else 2 end,
+  due_at_ms      = coalesce(@dueAtMs, due_at_ms),
+  token          = null,
+  worker_id      = null,
+  lease_until_ms = null,
+  finished_at_ms = @nowMs,
+  updated_at_ms  = @nowMs
+where job_id = @jobId and token = @token
+returning job_id, status`;
+
+const HEARTBEAT = `
+update jobs set lease_until_ms = max(lease_until_ms, @nowMs + @leaseMs)
+where job_id = @jobId and token = @token
+returning lease_until_ms, coalesce(cancel_watermark >= claimed_watermark, 0) as is_cancel_requested`;
+
+const SET_RUN = `
+update jobs set run_dir = coalesce(@runDir, run_dir), node = coalesce(@node, node)
+where job_id = @jobId and token = @token`;
+
+const CANCEL = `
+update jobs set
+  cancel_watermark = input_watermark,
+  status           = case when status = 'running' then 'running' else 'cancelled' end,
+  queue            = 0,
+  retry_at_ms      = null,
+  updated_at_ms    = @nowMs
+where kind = @kind and key = @key and status in ('pending', 'error', 'running')
+returning status`;
+
+const RETRY = `
+update jobs set
+  status           = 'pending',
+  queue            = 1,
+  due_at_ms        = min(due_at_ms, @nowMs),
+  retry_at_ms      = null,
+  failed_attempts  = 0,
+  cancel_watermark = null,
+  updated_at_ms    = @nowMs
+where kind = @kind and key = @key and status in ('pending', 'error', 'cancelled')`;
+
+/** @internal The prepared statements that change jobs. */
+export interface WriteStatements extends TokenStatements {
+  readonly enqueue: Prepared;
+  readonly enqueueReturning: Prepared;
+  readonly markLargePayload: Prepared;
+  readonly putLargeValue: Prepared;
+  readonly hasWaiting: Prepared;
+  readonly promote: Prepared;
+  readonly hasExpired: Prepared;
+  readonly recordExpired: Prepared;
+  readonly expire: Prepared;
+  readonly claim: Prepared;
+  readonly createForClaim: Prepared;
+  readonly recordSuccesses: Prepared;
+  readonly succeed: Prepared;
+  readonly recordOne: Prepared;
+  readonly fail: Prepared;
+  readonly release: Prepared;
+  readonly heartbeat: Prepared;
+  readonly setRun: Prepared;
+  readonly cancel: Prepared;
+  readonly retry: Prepared;
+  readonly remove: Prepared;
+  readonly pause: Prepared;
+  readonly resume: Prepared;
+}
+
+/** @internal Prepares what changes jobs. */
+export function prepareWrites(db: Database): WriteStatements {
+  const prepare = (sql: string): Prepared => db.prepare<[Params]>(sql);
+  return {
+    enqueue: prepare(ENQUEUE),
+    enqueueReturning: prepare(`${ENQUEUE} returning job_id, input_watermark`),
+    markLargePayload: prepare(
+      'update jobs set payload = null, large_values = large_values | 1 where job_id = @jobId',
+    ),
+    putLargeValue: prepare(`
+insert into job_large_values (job_id, name, value) values (@jobId, @name, @value)
+on conflict (job_id, name) do update set value = excluded.value`),
+    hasWaiting: prepare(
+      'select 1 from jobs where queue = 2 and coalesce(retry_at_ms, due_at_ms) <= @nowMs limit 1',
+    ).pluck(),
+    promote: prepare(PROMOTE),
+    hasExpired: prepare(
+      `select 1 from jobs where status = 'running' and lease_until_ms <= @nowMs limit 1`,
+    ).pluck(),
+    recordExpired: prepare(RECORD_EXPIRED),
+    expire: prepare(EXPIRE),
+    counter: prepare('select value, owner from job_tokens'),
+    raiseCounter: prepare('update job_tokens set value = value + @size, owner = @owner'),
+    claim: prepare(CLAIM),
+    createForClaim: prepare(`
+insert into jobs (kind, key, queue, priority, input_watermark, due_at_ms, max_retries, created_at_ms, updated_at_ms)
+values (@kind, @key, 1, 0, 1, @nowMs, @defaultRetries, @nowMs, @nowMs)`),
+    recordSuccesses: prepare(RECORD_SUCCESSES),
+    succeed: prepare(SUCCEED),
+    recordOne: prepare(RECORD_ONE),
+    fail: prepare(FAIL),
+    release: prepare(RELEASE),
+    heartbeat: prepare(HEARTBEAT),
+    setRun: prepare(SET_RUN),
+    cancel: prepare(CANCEL),
+    retry: prepare(RETRY),
+    remove: prepare(`delete from jobs where kind = @kind and key = @key and status <> 'running'`),
+    pause: prepare(
+      'insert into paused_kinds (kind, paused_at_ms) values (@kind, @nowMs) on conflict do nothing',
+    ),
+    resume: prepare('delete from paused_kinds where kind = @kind'),
+  };
+}

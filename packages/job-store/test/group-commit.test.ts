@@ -1,0 +1,142 @@
+/** Calls that share a transaction, other writers, and the caller's own transactions. */
+import { createRealClock } from '@conductor-run/clock';
+import Database from 'better-sqlite3';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { setup } from './fixtures/stores.ts';
+
+const BUILD = { kind: 'build', key: 'app' };
+
+describe('group commit', () => {
+  test('given calls of one turn of which one breaks inside the transaction, when they run, only that one fails', async () => {
+    const { store } = await setup();
+    await store.enqueue({ ...BUILD, key: 'full', watermark: Number.MAX_SAFE_INTEGER });
+
+    const results = await Promise.allSettled([
+      store.enqueue({ ...BUILD, key: 'before' }),
+      store.enqueue({ ...BUILD, key: 'full' }),
+      store.enqueue({ ...BUILD, key: 'after' }),
+    ]);
+
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect((await store.list()).jobs.map(({ key, inputWatermark }) => [key, inputWatermark])).toEqual([
+      ['after', 1],
+      ['before', 1],
+      ['full', Number.MAX_SAFE_INTEGER],
+    ]);
+  });
+
+  test('given a burst of 10,000 raises around a run, when the job has run, it runs once more and no more', async () => {
+    const { store } = await setup();
+    const claim = { workerId: 'w', leaseMs: 1000 };
+    await store.enqueue(BUILD);
+    const [first] = await store.claimNext(claim);
+    await Promise.all(Array.from({ length: 10_000 }, () => store.enqueue(BUILD)));
+    let runs = 0;
+
+    for (let lease = first; lease !== undefined; [lease] = await store.claimNext(claim)) {
+      runs += 1;
+      await store.succeed(lease);
+    }
+
+    expect(runs).toBe(2);
+    expect((await store.get('build', 'app'))?.lastSuccessWatermark).toBe(10_001);
+  });
+
+  test('given an answered call, when another connection looks, it sees it', async () => {
+    const { path, store } = await setup();
+    const other = new Database(path, { readonly: true });
+    onTestFinished(() => {
+      other.close();
+    });
+
+    await Promise.all([store.enqueue(BUILD), store.enqueue({ ...BUILD, key: 'b' })]);
+
+    expect(other.prepare('select count(*) from jobs').pluck().get()).toBe(2);
+  });
+});
+
+describe('busy', () => {
+  test('given another writer, when a call waits for it, the event loop goes on and the call happens', async () => {
+    const clock = createRealClock();
+    const { path, store } = await setup({ clock });
+    const writer = new Database(path);
+    writer.exec('begin immediate');
+
+    const call = store.enqueue(BUILD);
+    expect(() => store.sync.enqueue(BUILD)).toThrow(expect.objectContaining({ code: 'busy' }));
+    await clock.sleep(20);
+    expect(await store.get('build', 'app')).toBeUndefined();
+    writer.exec('rollback');
+    writer.close();
+
+    expect((await call).isRaised).toBe(true);
+  });
+
+  test('given another writer that never lets go, when the deadline passes, calls and transactions say busy and nothing happened', async () => {
+    const { path, store } = await setup({ clock: createRealClock(), busyTimeoutMs: 50 });
+    const writer = new Database(path);
+    writer.exec('begin immediate');
+
+    await expect(store.enqueue(BUILD)).rejects.toMatchObject({ code: 'busy' });
+    await expect(store.transaction(() => 1)).rejects.toMatchObject({ code: 'busy' });
+    writer.exec('rollback');
+    writer.close();
+
+    expect(await store.get('build', 'app')).toBeUndefined();
+    expect((await store.enqueue(BUILD)).watermark).toBe(1);
+  });
+});
+
+describe('transaction', () => {
+  test('given writes of the caller, when the transaction commits, they and the enqueue happened', async () => {
+    const { store } = await setup();
+
+    const id = await store.transaction((tx) => {
+      tx.execute('create table orders (id integer primary key, name text) strict');
+      tx.execute('insert into orders (name) values (@name)', { name: 'first' });
+      return tx.enqueue({ kind: 'ship', key: 'first' }).jobId;
+    });
+
+    expect(id).toBe(1);
+    expect(await store.transaction((tx) => tx.query('select name from orders'))).toEqual([{ name: 'first' }]);
+  });
+
+  test('given a function that throws, when the transaction ends, nothing happened and it is unusable', async () => {
+    const { store } = await setup();
+    let kept: { enqueue(request: typeof BUILD): unknown } | undefined;
+
+    const failed = store.transaction((tx) => {
+      kept = tx;
+      tx.enqueue(BUILD);
+      throw new Error('no');
+    });
+
+    await expect(failed).rejects.toThrow('no');
+    expect(await store.get('build', 'app')).toBeUndefined();
+    expect(() => kept?.enqueue(BUILD)).toThrow(TypeError);
+  });
+
+  test('given a function that returns a promise, when the transaction ends, it is refused and nothing happened', async () => {
+    const { store } = await setup();
+
+    const failed = store.transaction(async (tx) => tx.enqueue(BUILD));
+
+    await expect(failed).rejects.toThrow(TypeError);
+    expect(await store.get('build', 'app')).toBeUndefined();
+  });
+});
+
+describe('sync', () => {
+  test('given the synchronous twin, when jobs are run through it, it does what the calls do', async () => {
+    const { store } = await setup();
+    store.sync.enqueueMany([BUILD, { ...BUILD, key: 'b' }]);
+    const [first] = store.sync.claimNext({ workerId: 'w', leaseMs: 1000 });
+    if (first === undefined) throw new Error('Nothing was claimed');
+
+    const { completed, leases } = store.sync.completeAndClaim(first, {}, { workerId: 'w', leaseMs: 1000 });
+
+    expect(completed).toEqual({ outcome: 'succeeded', status: 'done' });
+    expect(leases.map(({ key }) => key)).toEqual(['b']);
+    expect(store.sync.get('build', 'app')?.status).toBe('done');
+  });
+});

@@ -1,0 +1,243 @@
+/**
+ * Takes over one run that a dead process left, and settles it by what is on disk and in the process table.
+ * Invariant: a run has one owner; it is taken over only from an identity (pid, start time, boot) that is proved dead.
+ */
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import {
+  LoggingError,
+  openRun,
+  reopenRun,
+  resolveRunPaths,
+  type RunMeta,
+  type RunPaths,
+} from '@conductor-run/logging';
+
+import type { EndRequest, StepExit, WorkerExecutor } from './executor.ts';
+import { GUARD_MARK } from './guard.ts';
+import { identifySelf, parseIdentity, PREPARED_BY, prepareWriting, type StepDeps } from './open-step.ts';
+import { createAttachedExecutor, createSweepingExecutor } from './process-executor.ts';
+import { isProcessAlive, type ProcessIdentity } from './process-table.ts';
+import { checkRequest, type CheckedRequest } from './request-schema.ts';
+import { readStepResult } from './result-schema.ts';
+import type { EndReason, StepResult } from './result.ts';
+import { claimRun, readOwner, readPlan, type RunOwner, type RunPlan } from './run-record.ts';
+import { executeSafely } from './run-step.ts';
+import { removePrivateFiles, settleRun } from './settle.ts';
+import { openSession, type StepSession } from './step-session.ts';
+import { findLiveWrapper, readExitFile, readPidFile } from './worker-process.ts';
+import { WRAPPER_FILES } from './wrapper.ts';
+
+/** What was found. */
+export type AdoptionKind =
+  | 'finished'
+  | 'owned'
+  | 'foreign'
+  | 'never-started'
+  | 'exited'
+  | 'running'
+  | 'wrapper-lost'
+  | 'nobody-alive'
+  | 'rebooted';
+
+/** One run, looked at. */
+export interface Adoption {
+  /** What was found. */
+  readonly kind: AdoptionKind;
+  /** The run's session when we own it now; it is already at work. */
+  readonly session?: StepSession;
+  /** Settles when the run has its result: at once for a finished one. Absent for a run somebody else looks after. */
+  readonly result?: Promise<StepResult>;
+}
+
+/** What the adopter does before it takes the run over, such as renewing its lease. Returns why not to go on. */
+export type BeforeTakeover = (
+  plan: RunPlan | undefined,
+  epoch: number,
+  endLater: (end: EndRequest) => void,
+) => Promise<void>;
+
+/**
+ * Looks at a run, and takes it over when it has no living owner.
+ *
+ * @param location - which run
+ * @param deps - clock, host and ports
+ * @param beforeTakeover - called with the plan when there is nobody alive to look after the run
+ */
+export async function adoptRun(
+  location: { readonly runsDir: string; readonly taskId: string; readonly runId: string },
+  deps: StepDeps,
+  beforeTakeover: BeforeTakeover = async () => undefined,
+): Promise<Adoption> {
+  const paths = resolveRunPaths(location);
+  const finished = readFinished(paths);
+  if (finished !== undefined) return { kind: 'finished', result: Promise.resolve(finished) };
+  const meta = openRun(paths, { clock: deps.clock }).meta();
+  if (meta.host !== deps.host.name && meta.host !== '') return { kind: 'foreign' };
+  const owner = readOwner(paths.runDir);
+  if (isLookedAfter(owner, meta, deps)) return { kind: 'owned' };
+
+  const plan = readPlan(paths.runDir);
+  const ends: EndRequest[] = [];
+  await beforeTakeover(plan, (owner?.epoch ?? 0) + 1, (end) => ends.push(end));
+  if (!claimRun(paths.runDir, identifySelf(deps.host), owner, deps.socketPath)) return { kind: 'owned' };
+  // The former owner may have finished between our first look and its death.
+  const finishedSince = readFinished(paths);
+  if (finishedSince !== undefined) return { kind: 'finished', result: Promise.resolve(finishedSince) };
+  return takeOver(paths, meta, plan, deps, ends[0]);
+}
+
+/** Whether the run's owner, or whoever prepared it and is about to become one, is alive. */
+function isLookedAfter(owner: RunOwner | undefined, meta: RunMeta, deps: StepDeps): boolean {
+  const identity: ProcessIdentity | undefined = owner ?? parseIdentity(meta.versions?.[PREPARED_BY]);
+  return identity !== undefined && isProcessAlive(deps.host.processes, identity);
+}
+
+function readFinished(paths: RunPaths): StepResult | undefined {
+  try {
+    const result = readStepResult(paths.runDir);
+    if (result !== undefined) removePrivateFiles(paths.runDir);
+    return result;
+  } catch {
+    // Torn by a power cut: the run is settled again, from the state that was durable.
+    return undefined;
+  }
+}
+
+async function takeOver(
+  paths: RunPaths,
+  meta: RunMeta,
+  plan: RunPlan | undefined,
+  deps: StepDeps,
+  end: EndRequest | undefined,
+): Promise<Adoption> {
+  const request = plan === undefined ? requestFromMeta(paths, meta) : restoreRequest(plan.request);
+  const shared = prepareWriting(request, deps);
+  const writer = await reopenSafely(paths, shared.writerOptions, shared.redactor);
+  const formerEnd = await findFormerEnd(paths);
+  const found = examine(paths, plan, deps, writer.state().status === 'running');
+  const session = openSession({
+    ...deps,
+    ...shared,
+    request,
+    writer,
+    startedMonotonicMs: plan !== undefined && isSameBoot(plan, deps) ? plan.startedMonotonicMs : Number.NaN,
+    startedAtMs: writer.state().startedAt ?? meta.createdAt,
+    isAdopted: true,
+    formerEnd: formerEnd ?? (existsSync(join(paths.runDir, GUARD_MARK)) ? ENDED_BY_GUARD : undefined),
+  });
+  shared.connect(session);
+  session.note('run_adopted', `Adopted: ${found.kind}`, { kind: found.kind });
+  if (end !== undefined) session.requestEnd(end);
+  return { kind: found.kind, session, result: finish(found.executor, session) };
+}
+
+async function finish(executor: WorkerExecutor, session: StepSession): Promise<StepResult> {
+  return settleRun(session, await executeSafely(executor, session));
+}
+
+/** The table of the specification, from the surest sign to the weakest. */
+function examine(
+  paths: RunPaths,
+  plan: RunPlan | undefined,
+  deps: StepDeps,
+  wasRunning: boolean,
+): { readonly kind: AdoptionKind; readonly executor: WorkerExecutor } {
+  const { runDir } = paths;
+  const exitCode = readExitFile(runDir);
+  if (exitCode !== undefined)
+    return { kind: 'exited', executor: sweeping(runDir, deps, { how: 'exited', exitCode }) };
+  if (plan !== undefined && !isSameBoot(plan, deps)) {
+    return { kind: 'rebooted', executor: { name: 'none', execute: () => Promise.resolve(lost('reboot')) } };
+  }
+  const wrapper = findLiveWrapper(runDir, deps.host);
+  if (wrapper !== undefined) return { kind: 'running', executor: createAttachedExecutor(wrapper) };
+  // A function step has no wrapper: it died with its process.
+  if (readPidFile(runDir, undefined) !== undefined || wasRunning) return examineLost(runDir, deps);
+  // From here on a wrapper that was forked but has not begun will find this file and end by itself.
+  writeFileSync(join(runDir, WRAPPER_FILES.closed), '', { mode: 0o600 });
+  const late = findLiveWrapper(runDir, deps.host);
+  if (late !== undefined) return { kind: 'running', executor: createAttachedExecutor(late) };
+  return { kind: 'never-started', executor: sweeping(runDir, deps, lost('never_started')) };
+}
+
+function examineLost(runDir: string, deps: StepDeps): { kind: AdoptionKind; executor: WorkerExecutor } {
+  // The wrapper may have written its status and ended between our two looks.
+  const exitCode = readExitFile(runDir);
+  if (exitCode !== undefined)
+    return { kind: 'exited', executor: sweeping(runDir, deps, { how: 'exited', exitCode }) };
+  return { kind: 'nobody-alive', executor: sweeping(runDir, deps, lost('killed_from_outside')) };
+}
+
+function sweeping(runDir: string, deps: StepDeps, exit: StepExit): WorkerExecutor {
+  const root = readPidFile(runDir, deps.host.processes.bootId()) ?? { pid: 0, startTime: 0 };
+  return createSweepingExecutor(root, exit);
+}
+
+function lost(reason: EndReason): StepExit {
+  return { how: 'lost', reason };
+}
+
+function isSameBoot(plan: RunPlan, deps: StepDeps): boolean {
+  return plan.bootId === undefined || plan.bootId === deps.host.processes.bootId();
+}
+
+/** Why the former owner was ending the step when it died, as it had journaled. */
+async function findFormerEnd(paths: RunPaths): Promise<EndRequest | undefined> {
+  const events = await openRun(paths).events();
+  const data = events.findLast((event) => isEndRequest(event.type))?.data;
+  if (data === undefined) return undefined;
+  const { reason, text } = data;
+  if (typeof reason !== 'string') return undefined;
+  return { reason: reason as EndReason, ...(typeof text === 'string' ? { text } : {}) };
+}
+
+/** A word of this package's own, which logging's list of types does not hold. */
+function isEndRequest(type: string): boolean {
+  return type === 'end_requested';
+}
+
+/** Without a plan the secrets are gone: what a redactor had not yet copied is then not copied at all. */
+async function reopenSafely(
+  paths: RunPaths,
+  options: Parameters<typeof reopenRun>[1],
+  redactor: StepSession['options']['redactor'],
+): ReturnType<typeof reopenRun> {
+  try {
+    return await reopenRun(paths, options);
+  } catch (error) {
+    if (!(error instanceof LoggingError) || error.code !== 'redactor-required') throw error;
+    return reopenRun(paths, { ...options, redactor });
+  }
+}
+
+/** The environment was not kept: it is not needed to go on. */
+function restoreRequest(request: CheckedRequest): CheckedRequest {
+  return { ...request, stdin: undefined };
+}
+
+/** For a run whose plan was lost in a power cut, or that never got one. */
+function requestFromMeta(paths: RunPaths, meta: RunMeta): CheckedRequest {
+  const checked = checkRequest({
+    taskId: meta.taskId,
+    stepId: meta.stepId,
+    runId: meta.runId,
+    attempt: meta.attempt,
+    stepName: meta.stepName,
+    stepKind: meta.stepKind,
+    workerKind: 'function',
+    command: meta.command ?? [],
+    checkpoint: { mode: meta.checkpointMode === 'disabled' ? 'disabled' : 'capture' },
+    runtime: {
+      worktreePath: meta.worktreePath ?? paths.runDir,
+      runsRootDir: paths.runsDir,
+      ...(meta.repoRoot === undefined ? {} : { repoRoot: meta.repoRoot }),
+    },
+  });
+  return { ...checked, workerKind: WORKER_KINDS.find((kind) => kind === meta.workerKind) ?? 'shell' };
+}
+
+const WORKER_KINDS = ['shell', 'agent', 'git', 'function'] as const;
+
+const ENDED_BY_GUARD: EndRequest = { reason: 'lease_lost', text: 'Ended by the guard' };

@@ -1,0 +1,182 @@
+/**
+ * Finds what a former process left, and sees to it that every run has somebody to look after it.
+ * Invariant: safe at any time and from several processes at once: who owns a run is decided by the run directory alone.
+ */
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { resolveRunPaths, type RunPaths } from '@conductor-run/logging';
+
+import type { AdoptionKind } from './adopt-run.ts';
+import { systemCodeOf } from './errors.ts';
+import type { Authorizer } from './event-channel.ts';
+import { isProcessAlive } from './process-table.ts';
+import type { ModuleSpec } from './lease.ts';
+import { RESULT_FILE, readStepResult } from './result-schema.ts';
+import type { StepResult } from './result.ts';
+import { readOwner, readPlan } from './run-record.ts';
+import { accessOf, followRun, type SupervisedStep } from './start-supervised.ts';
+import { UNACKNOWLEDGED_FILE } from './supervised-runs.ts';
+import {
+  connectToSupervisor,
+  reachSupervisor,
+  type SupervisorAccess,
+  type SupervisorConnection,
+} from './supervisor-client.ts';
+
+/** How runs are adopted. */
+export interface AdoptRunsOptions extends Partial<SupervisorAccess> {
+  /** Who renews leases. Runs that have one are ended when there is nobody. */
+  readonly keeper?: ModuleSpec;
+  /** Who answers `authorize` events of runs that were started with somebody who decides. */
+  readonly authorize?: Authorizer;
+}
+
+/** A run that was found without a result, or with one nobody has acknowledged. */
+export interface AdoptedRun {
+  /** Its files. */
+  readonly paths: RunPaths;
+  /**
+   * What was found: `finished` has a result, `owned` is looked after by a live process, `foreign` belongs to another
+   * host; the others were taken over: `never-started`, `exited`, `running`, `nobody-alive`, `rebooted`.
+   */
+  readonly kind: AdoptionKind;
+  /** The lease it was started under, while the run has not ended. */
+  readonly lease?: unknown;
+  /** Its result, when it has one; pending for a run that is still at work. Absent for `foreign`. */
+  readonly result?: Promise<StepResult>;
+  /** Asks for its end, for a run at work. */
+  readonly cancel?: SupervisedStep['cancel'];
+  /** Lets go of a run at work: it goes on, `result` never settles. */
+  readonly detach?: SupervisedStep['detach'];
+}
+
+/**
+ * Adopts every unfinished run of this host below a runs directory. Starts a supervisor if one is needed.
+ *
+ * @param runsDir - the directory, absolute
+ * @param options - who renews leases, and ports
+ * @returns one entry per run that is not over and done with, in no particular order
+ * @throws {@link WorkerRunnerError} with code `supervisor-unavailable`
+ */
+export async function adoptRuns(
+  runsDir: string,
+  options: AdoptRunsOptions = {},
+): Promise<readonly AdoptedRun[]> {
+  const access = accessOf(options);
+  const found = findOpenRuns(runsDir);
+  let supervisor: Promise<SupervisorConnection> | undefined;
+  const reach = (): Promise<SupervisorConnection> => (supervisor ??= reachSupervisor(runsDir, access));
+  const adopted = await Promise.all(found.map((paths) => adoptOne(paths, options, access, reach)));
+  if (supervisor !== undefined) (await supervisor).close();
+  return adopted;
+}
+
+async function adoptOne(
+  paths: RunPaths,
+  options: AdoptRunsOptions,
+  access: SupervisorAccess,
+  reach: () => Promise<SupervisorConnection>,
+): Promise<AdoptedRun> {
+  const { keeper, authorize } = options;
+  const finished = readStepResult(paths.runDir);
+  if (finished !== undefined) return { paths, kind: 'finished', result: Promise.resolve(finished) };
+  const lease = readPlan(paths.runDir)?.lease?.lease;
+  const known = lease === undefined ? { paths } : { paths, lease };
+  const socketPath = liveOwnerSocket(paths, access);
+  if (socketPath === undefined || authorize !== undefined) {
+    const supervisor = await reach();
+    const { taskId, runId } = paths;
+    const kind = (await supervisor.call({
+      op: 'adopt',
+      taskId,
+      runId,
+      decides: false,
+      ...(keeper === undefined ? {} : { keeper }),
+    })) as AdoptionKind;
+    if (kind === 'foreign') return { ...known, kind };
+    return { ...known, kind, ...(await follow(paths, options, access, reach)) };
+  }
+  return { ...known, kind: 'owned', ...(await follow(paths, options, access, reach)) };
+}
+
+/** A connection of its own, so that a run can be let go of alone, and its questions reach us. */
+async function follow(
+  paths: RunPaths,
+  options: AdoptRunsOptions,
+  access: SupervisorAccess,
+  reach: () => Promise<SupervisorConnection>,
+): Promise<Pick<AdoptedRun, 'result' | 'cancel' | 'detach'>> {
+  const { keeper, authorize } = options;
+  const socketPath = readOwner(paths.runDir)?.socketPath;
+  const connection = socketPath === undefined ? undefined : await connectToSupervisor(socketPath, authorize);
+  if (connection === undefined) return { result: pollResult(paths, options, access, reach) };
+  if (authorize !== undefined) {
+    await connection.call({ op: 'adopt', taskId: paths.taskId, runId: paths.runId, decides: true });
+  }
+  const step = followRun(paths, connection, { ...access, keeper });
+  return { result: step.result, cancel: (reason) => step.cancel(reason), detach: () => step.detach() };
+}
+
+/** A run attached to another process has no socket: its result is awaited on disk, and the run adopted if that process dies. */
+async function pollResult(
+  paths: RunPaths,
+  options: AdoptRunsOptions,
+  access: SupervisorAccess,
+  reach: () => Promise<SupervisorConnection>,
+): Promise<StepResult> {
+  for (;;) {
+    const result = readStepResult(paths.runDir);
+    if (result !== undefined) return result;
+    const owner = readOwner(paths.runDir);
+    if (owner !== undefined && !isProcessAlive(access.host.processes, owner)) {
+      const { result: adopted } = await adoptOne(paths, options, access, () =>
+        reachAgain(paths, access, reach),
+      );
+      if (adopted !== undefined) return adopted;
+    }
+    await access.clock.sleep(POLL_MS, { keepAlive: false });
+  }
+}
+
+/** The connection that all adoptions of one call share is closed when that call has returned. */
+async function reachAgain(
+  paths: RunPaths,
+  access: SupervisorAccess,
+  reach: () => Promise<SupervisorConnection>,
+): Promise<SupervisorConnection> {
+  const shared = await reach();
+  return shared.closed.aborted ? reachSupervisor(paths.runsDir, access) : shared;
+}
+
+function liveOwnerSocket(paths: RunPaths, access: SupervisorAccess): string | undefined {
+  const owner = readOwner(paths.runDir);
+  if (owner === undefined || !isProcessAlive(access.host.processes, owner)) return undefined;
+  return owner.socketPath;
+}
+
+/** Runs without a result, and runs whose result nobody has acknowledged. Two small questions to the file system a run. */
+function findOpenRuns(runsDir: string): readonly RunPaths[] {
+  return namesIn(runsDir).flatMap((taskId) =>
+    namesIn(join(runsDir, taskId)).flatMap((runId) => {
+      const runDir = join(runsDir, taskId, runId);
+      const isOpen = existsSync(join(runDir, RESULT_FILE))
+        ? existsSync(join(runDir, UNACKNOWLEDGED_FILE))
+        : existsSync(join(runDir, 'meta.json'));
+      return isOpen ? [resolveRunPaths({ runsDir, taskId, runId })] : [];
+    }),
+  );
+}
+
+function namesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && /^[A-Za-z0-9]/u.test(entry.name))
+      .map((entry) => entry.name);
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+const POLL_MS = 100;

@@ -1,0 +1,122 @@
+/**
+ * Status, cancel and checkpoint-now from any process of the user: over the socket of the run's owner, or, for reading,
+ * from the files alone.
+ */
+import { openRun, type RunPaths, type RunState } from '@conductor-run/logging';
+
+import { WorkerRunnerError } from './errors.ts';
+import { createHost, type Host } from './host.ts';
+import { isProcessAlive, type ProcessIdentity } from './process-table.ts';
+import { readStepResult } from './result-schema.ts';
+import type { StepResult } from './result.ts';
+import { readOwner } from './run-record.ts';
+import { clearUnacknowledged } from './supervised-runs.ts';
+import { connectToSupervisor, type CallWithoutId } from './supervisor-client.ts';
+
+/** What is known of a run. */
+export interface RunStatusReport {
+  /** state.json: what the record says. */
+  readonly state: RunState;
+  /** Whether the process that owns the run is alive. A run without a result and without a live owner waits to be adopted. */
+  readonly isOwned: boolean;
+  /** That process. */
+  readonly owner?: ProcessIdentity;
+  /** The result, once there is one. */
+  readonly result?: StepResult;
+}
+
+/** Where processes are looked up. */
+export interface ControlOptions {
+  /**
+   * The machine.
+   *
+   * @defaultValue this one
+   */
+  readonly host?: Host;
+}
+
+/**
+ * What is known of a run. Reads files only.
+ *
+ * @param paths - from `resolveRunPaths`
+ * @param options - the machine
+ * @throws LoggingError with code `run-not-found`; {@link WorkerRunnerError} with code `record-unreadable`
+ */
+export function runStatus(paths: RunPaths, options: ControlOptions = {}): RunStatusReport {
+  const { host = createHost() } = options;
+  const state = openRun(paths).state();
+  const result = readStepResult(paths.runDir);
+  const owner = readOwner(paths.runDir);
+  return {
+    state,
+    isOwned: result === undefined && owner !== undefined && isProcessAlive(host.processes, owner),
+    ...(owner === undefined ? {} : { owner }),
+    ...(result === undefined ? {} : { result }),
+  };
+}
+
+/**
+ * Asks for the end of a supervised run; a second call ends the grace.
+ *
+ * @param paths - the run
+ * @param reason - words for the record
+ * @returns when the owner has heard it; the result follows when everything is gone
+ * @throws {@link WorkerRunnerError} with code `run-not-live` for a run that has ended, waits to be adopted, or is attached
+ * to a process, which alone can cancel it
+ */
+export async function cancelRun(paths: RunPaths, reason?: string): Promise<void> {
+  await callOwner(paths, {
+    op: 'cancel',
+    ...nameOf(paths),
+    ...(reason === undefined ? {} : { text: reason }),
+  });
+}
+
+/**
+ * Takes a checkpoint of a supervised run now.
+ *
+ * @param paths - the run
+ * @returns when it is written, or its failure is in worker.log
+ * @throws {@link WorkerRunnerError} with code `run-not-live`, as `cancelRun`
+ */
+export async function checkpointNow(paths: RunPaths): Promise<void> {
+  await callOwner(paths, { op: 'checkpoint', ...nameOf(paths) });
+}
+
+/**
+ * Says that the result of a run has been taken note of: the supervisor lets go of its lease, and `adoptRuns` no longer
+ * reports it. Call it after the job has been closed in its store.
+ *
+ * @param paths - the run
+ */
+export async function acknowledgeRun(paths: RunPaths): Promise<void> {
+  clearUnacknowledged(paths.runDir);
+  const socketPath = readOwner(paths.runDir)?.socketPath;
+  const connection = socketPath === undefined ? undefined : await connectToSupervisor(socketPath);
+  if (connection === undefined) return;
+  try {
+    await connection.call({ op: 'acknowledge', ...nameOf(paths) });
+  } finally {
+    connection.close();
+  }
+}
+
+async function callOwner(paths: RunPaths, call: CallWithoutId): Promise<void> {
+  const socketPath = readOwner(paths.runDir)?.socketPath;
+  const connection = socketPath === undefined ? undefined : await connectToSupervisor(socketPath);
+  if (connection === undefined) {
+    throw new WorkerRunnerError(
+      'run-not-live',
+      `Cannot reach run "${paths.runId}" of task "${paths.taskId}": no supervisor looks after it, expected a live one`,
+    );
+  }
+  try {
+    await connection.call(call);
+  } finally {
+    connection.close();
+  }
+}
+
+function nameOf(paths: RunPaths): { taskId: string; runId: string } {
+  return { taskId: paths.taskId, runId: paths.runId };
+}

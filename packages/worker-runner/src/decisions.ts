@@ -1,0 +1,43 @@
+/** Questions of steps to the client that decides for them, over its connection. Invariant: a question ends with its connection. */
+import type { Authorizer } from './event-channel.ts';
+import type { LineSocket } from './line-socket.ts';
+import { parseAnswer } from './protocol.ts';
+
+/** Asks one client, and takes its answers. */
+export interface Decisions {
+  /** Asks; rejects when the client is gone. */
+  readonly decide: Authorizer;
+  /** Takes the answer to question `id`. */
+  take(id: number, answer: unknown): void;
+}
+
+/** Questions to one client, and its answers. */
+export function decisionsOf(socket: LineSocket): Decisions {
+  const known = decisionsBySocket.get(socket);
+  if (known !== undefined) return known;
+  const open = new Map<number, (answer: unknown) => void>();
+  let last = 0;
+  const decisions: Decisions = {
+    decide: (question) =>
+      new Promise((resolve, reject) => {
+        const gone = (): void => reject(new Error('The one who decides is gone'));
+        if (socket.closed.aborted) {
+          gone();
+          return;
+        }
+        last += 1;
+        open.set(last, (value) => resolve(parseAnswer(value)));
+        socket.closed.addEventListener('abort', gone, { once: true });
+        socket.send({ ask: last, question });
+      }),
+    /** Takes the answer to question `id`. */
+    take(id, value) {
+      open.get(id)?.(value);
+      open.delete(id);
+    },
+  };
+  decisionsBySocket.set(socket, decisions);
+  return decisions;
+}
+
+const decisionsBySocket = new WeakMap<LineSocket, Decisions>();

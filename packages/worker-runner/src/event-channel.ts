@@ -1,0 +1,195 @@
+/**
+ * Reads what the step writes to its events descriptor, keeps it, tells the sink, and answers `authorize`.
+ * Invariant: nothing a step writes there can stop or slow the step, or fail the run.
+ */
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+
+import type { Clock } from '@conductor-run/clock';
+
+import { messageOf, systemCodeOf } from './errors.ts';
+import { openEventLog } from './event-log.ts';
+import { followLines } from './line-follower.ts';
+import { parseEventLine, type ReportedEvent, type StepEvent } from './step-events.ts';
+import { WRAPPER_FILES } from './wrapper.ts';
+
+/** A question a step asks before it does something. */
+export interface AuthorizationQuestion {
+  /** The task of the asking step. */
+  readonly taskId: string;
+  /** The run of the asking step. */
+  readonly runId: string;
+  /** What it wants to do, such as `tool.call`. */
+  readonly capability: string;
+  /** What with; empty when the step did not say. */
+  readonly target: string;
+  /** Everything the step said. */
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+/** The answer to it. */
+export type AuthorizationAnswer =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly error: { readonly code: string; readonly message: string } };
+
+/** Who decides. May take its time: the step waits, nothing else does. A rejection denies. */
+export type Authorizer = (
+  question: AuthorizationQuestion,
+) => AuthorizationAnswer | Promise<AuthorizationAnswer>;
+
+/** What a channel needs. */
+export interface EventChannelOptions {
+  readonly runDir: string;
+  readonly taskId: string;
+  readonly runId: string;
+  readonly clock: Clock;
+  readonly authorize: Authorizer;
+  /** Applied to every line before it is parsed or kept. */
+  readonly redact: (text: string) => string;
+  readonly maxEventBytes: number;
+  /** Called for each valid event, in order. */
+  readonly onEvent: (event: StepEvent) => void;
+  /** Called for a line that was refused. */
+  readonly onProblem: (problem: string, line: string) => void;
+}
+
+/** A channel at work. */
+export interface EventChannel {
+  /** Keeps an event that did not come from the step's descriptor (a function step, for one). */
+  report(event: ReportedEvent): void;
+  /** Reads what is left and stops. Call after the tree is gone. */
+  close(): void;
+}
+
+/**
+ * Opens the channel of a run, going on where a former reader stopped.
+ *
+ * @param options - the run and whom to tell
+ */
+export function openEventChannel(options: EventChannelOptions): EventChannel {
+  const rawPath = join(options.runDir, WRAPPER_FILES.events);
+  closeSync(openSync(rawPath, 'a', FILE_MODE));
+  const { log, stored } = openEventLog(options.runDir);
+  const replies = createReplies(options, (id) => log.markAnswered(id));
+  let rawOffset = stored.rawOffset;
+  let isFull = false;
+
+  const keep = (event: ReportedEvent): void =>
+    options.onEvent(log.append(event, rawOffset, options.clock.nowMs()));
+  const onLine = (line: string | undefined, endOffset: number): void => {
+    if (isFull) return;
+    rawOffset = endOffset;
+    if (endOffset > options.maxEventBytes) {
+      isFull = true;
+      options.onProblem(`more than ${options.maxEventBytes} bytes of events, the rest is ignored`, '');
+      return;
+    }
+    if (line === undefined) options.onProblem(`longer than ${MAX_LINE_BYTES} bytes`, '');
+    else if (line.trim() !== '') takeLine(options.redact(line));
+  };
+  const takeLine = (line: string): void => {
+    const { event, problem } = parseEventLine(line);
+    if (event === undefined) options.onProblem(problem, line.slice(0, MAX_QUOTED_CHARS));
+    else {
+      keep(event);
+      if (event.kind === 'authorize') replies.answer(event);
+    }
+  };
+
+  for (const event of stored.events) options.onEvent(event);
+  const follower = followLines({
+    path: rawPath,
+    fromOffset: rawOffset,
+    maxLineBytes: MAX_LINE_BYTES,
+    clock: options.clock,
+    onLine,
+  });
+  for (const event of stored.events) {
+    const isOpen = event.kind === 'authorize' && !stored.answeredIds.has(event.id ?? '');
+    if (isOpen) replies.answer(event);
+  }
+  return {
+    report: keep,
+    close() {
+      follower.drain();
+      follower.close();
+      replies.close();
+      log.close();
+    },
+  };
+}
+
+interface Replies {
+  answer(question: ReportedEvent): void;
+  close(): void;
+}
+
+/** Answers are written one after the other; a step that does not read them fills the pipe and waits alone. */
+function createReplies(options: EventChannelOptions, onAnswered: (id: string) => void): Replies {
+  const path = join(options.runDir, WRAPPER_FILES.replies);
+  let isClosed = false;
+  let queue = Promise.resolve();
+
+  const decide = async (question: ReportedEvent): Promise<AuthorizationAnswer> => {
+    const { capability, target } = question.body;
+    try {
+      return await options.authorize({
+        taskId: options.taskId,
+        runId: options.runId,
+        capability: typeof capability === 'string' ? capability : '',
+        target: typeof target === 'string' ? target : '',
+        body: question.body,
+      });
+    } catch (error) {
+      options.onProblem(`authorization failed: ${messageOf(error)}`, question.id ?? '');
+      return { ok: false, error: { code: 'INTERNAL_ERROR', message: 'The decision could not be made' } };
+    }
+  };
+  const send = async (id: string, answer: AuthorizationAnswer): Promise<void> => {
+    if (isClosed) return;
+    if (tryWrite(path, formatReply(id, answer))) onAnswered(id);
+    else {
+      await options.clock.sleep(RETRY_MS, { keepAlive: false });
+      await send(id, answer);
+    }
+  };
+  const answerInTurn = async (question: ReportedEvent): Promise<void> => {
+    const answer = await decide(question);
+    const turn = queue.then(() => send(question.id ?? '', answer));
+    queue = turn.catch((error: unknown) => options.onProblem(`answer not sent: ${messageOf(error)}`, ''));
+    await queue;
+  };
+  return {
+    answer: (question) => void answerInTurn(question),
+    close() {
+      isClosed = true;
+    },
+  };
+}
+
+/** False when the pipe is not there yet, has no reader yet, or is full. */
+function tryWrite(path: string, line: string): boolean {
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+    writeSync(fd, line);
+    return true;
+  } catch (error) {
+    if (['ENOENT', 'ENXIO', 'EAGAIN'].includes(systemCodeOf(error) ?? '')) return false;
+    throw error;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** A pipe takes up to 4,096 bytes in one piece, so that answers never mix: long messages are cut. */
+function formatReply(id: string, answer: AuthorizationAnswer): string {
+  if (answer.ok) return `${JSON.stringify({ id, ok: true })}\n`;
+  const { code, message } = answer.error;
+  return `${JSON.stringify({ id, ok: false, error: { code: code.slice(0, 64), message: message.slice(0, 400) } })}\n`;
+}
+
+const FILE_MODE = 0o600;
+const MAX_LINE_BYTES = 1024 * 1024;
+const MAX_QUOTED_CHARS = 200;
+const RETRY_MS = 20;

@@ -1,0 +1,123 @@
+/**
+ * The dead-man's guard: a few lines of `sh` that kill a step whose lease is about to run out, when the process that
+ * should have renewed it is stopped, stuck or dead. One per process that keeps leases: 1.7 MiB.
+ * Invariant: a deadline is computed from a time read before the renewal was sent, so the guard is early, never late.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { writeWhole } from './run-record.ts';
+import { runMarkOf } from './wrapper.ts';
+
+/** A run under guard. */
+export interface GuardedRun {
+  readonly runDir: string;
+  /** The epoch of the owner that asks; a later owner makes the guard keep away. */
+  readonly epoch: number;
+  /** When to kill, in ms since boot as /proc/uptime counts. */
+  readonly killAtUptimeMs: number;
+}
+
+/** A guard at work. */
+export interface Guard {
+  /** Replaces the list of guarded runs. */
+  update(runs: readonly GuardedRun[], pollMs: number): void;
+  /** Lets the guard go. */
+  stop(): void;
+}
+
+/** Where the guard of an attached run keeps its list, inside the run directory. */
+export const ATTACHED_GUARD_DIR = '.guard';
+
+/** A file in the run directory that says the guard ended the run. */
+export const GUARD_MARK = 'lease-ended';
+
+/** Milliseconds since boot, suspended time included: what the guard goes by. `undefined` where there is no /proc. */
+export function readUptimeMs(): number | undefined {
+  if (!existsSync(UPTIME_PATH)) return undefined;
+  return Math.round(Number(readFileSync(UPTIME_PATH, 'latin1').split(' ')[0]) * 1000);
+}
+
+/**
+ * Starts a guard. Without /proc there is none, and the margins of the keeping process are all there is.
+ *
+ * @param directory - its own, made here
+ * @param watchedPid - our pid: when that process is gone and nothing is left to guard, the guard ends by itself
+ */
+export function startGuard(directory: string, watchedPid: number): Guard {
+  if (readUptimeMs() === undefined) return { update: () => undefined, stop: () => undefined };
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const listPath = join(directory, LIST_FILE);
+  writeWhole(listPath, formatList([], DEFAULT_POLL_MS));
+  const child = spawn('/bin/sh', ['-c', GUARD_SCRIPT, 'conductor-guard', listPath, String(watchedPid)], {
+    cwd: '/',
+    detached: true,
+    env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
+    stdio: 'ignore',
+  });
+  // Without a guard the step is as safe as its keeper is alive; a machine that cannot start `sh` starts no step either.
+  child.on('error', () => undefined);
+  child.unref();
+  return {
+    update: (runs, pollMs) => writeWhole(listPath, formatList(runs, pollMs)),
+    stop: () => rmSync(directory, { recursive: true, force: true }),
+  };
+}
+
+/** First line: seconds between looks. Then a line a run: centiseconds of uptime, brand in bytes twice, next epoch, directory. */
+function formatList(runs: readonly GuardedRun[], pollMs: number): string {
+  const lines = runs.map(({ runDir, epoch, killAtUptimeMs }) => {
+    const brand = BigInt(runMarkOf(runDir).brand);
+    const deadline = Math.floor(killAtUptimeMs / 10);
+    return `${deadline} ${brand * 512n} ${brand * 1024n} ${epoch + 1} ${runDir}\n`;
+  });
+  return `${(pollMs / 1000).toFixed(2)}\n${lines.join('')}`;
+}
+
+/**
+ * The list is replaced as a whole, never edited. The brand finds everybody of the run; the group is a second way for
+ * where the brand could not be set. A run with a result, an exit, or a later owner is left alone.
+ */
+const GUARD_SCRIPT = `
+list=$1; watched=$2
+trap '' TERM INT HUP
+end_run() {
+  : >"$dir/${GUARD_MARK}"
+  n=0
+  while [ $n -lt 500 ]; do
+    n=$((n+1))
+    if read -r pid stat <"$dir/pid" 2>/dev/null; then
+      set -- \${stat##*) }; start=\${20}
+      if read -r stat <"/proc/$pid/stat" 2>/dev/null; then
+        set -- \${stat##*) }
+        [ "\${20}" = "$start" ] && [ "$1" != Z ] && kill -KILL -- "-$pid" 2>/dev/null
+      fi
+    fi
+    found=$(grep -lE "^Max file size +($b1|$b2) " /proc/[0-9]*/limits 2>/dev/null)
+    [ -z "$found" ] && break
+    for f in $found; do f=\${f#/proc/}; kill -KILL "\${f%/limits}" 2>/dev/null; done
+  done
+}
+while :; do
+  left=0; poll=1
+  { read -r poll
+    read -r up rest <"/proc/uptime"; now=\${up%.*}\${up#*.}
+    while read -r deadline b1 b2 next dir; do
+      [ -e "$dir/result.json" ] && continue
+      [ -e "$dir/exit" ] && continue
+      [ -e "$dir/owner.$next.json" ] && continue
+      [ -e "$dir/${GUARD_MARK}" ] && continue
+      left=1
+      [ "$deadline" -gt "$now" ] && continue
+      end_run
+    done
+  } <"$list" 2>/dev/null || exit 0
+  [ $left = 0 ] && ! kill -0 "$watched" 2>/dev/null && exit 0
+  sleep "$poll"
+done
+`;
+
+const LIST_FILE = 'leases';
+const UPTIME_PATH = '/proc/uptime';
+const DEFAULT_POLL_MS = 100;

@@ -1,0 +1,111 @@
+/**
+ * Follows a file that another process appends lines to.
+ * Invariant: every complete line is handed over once, in order, with the offset after it; a line without its newline waits.
+ */
+import { closeSync, fstatSync, openSync, readSync, watch, type FSWatcher } from 'node:fs';
+
+import type { Clock, Timer } from '@conductor-run/clock';
+
+/** What to follow, and who is told. */
+export interface LineFollowerOptions {
+  /** The file; must exist. */
+  readonly path: string;
+  /** Where to start, in bytes; the offset after a line. */
+  readonly fromOffset: number;
+  /** Longer lines are reported as `undefined` instead of being kept in memory. */
+  readonly maxLineBytes: number;
+  /** Times the poll that backs up file watching. */
+  readonly clock: Clock;
+  /** Called for each line, without its newline; `undefined` for one that is too long. Must not throw. */
+  readonly onLine: (line: string | undefined, endOffset: number) => void;
+}
+
+/** A follower at work. */
+export interface LineFollower {
+  /** Reads what is there now. Called by itself on changes; call it to be sure after the writer has ended. */
+  drain(): void;
+  /** Stops watching and closes the file. Does not read once more. */
+  close(): void;
+}
+
+/**
+ * Starts following.
+ *
+ * @param options - file and callback
+ */
+export function followLines(options: LineFollowerOptions): LineFollower {
+  const fd = openSync(options.path, 'r');
+  const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+  let readOffset = options.fromOffset;
+  let pending: Buffer[] = [];
+  let pendingBytes = 0;
+  let isTooLong = false;
+  let isClosed = false;
+  let timer: Timer | undefined;
+
+  const endLine = (endOffset: number): void => {
+    const line = isTooLong ? undefined : Buffer.concat(pending).toString('utf8');
+    pending = [];
+    pendingBytes = 0;
+    isTooLong = false;
+    options.onLine(line, endOffset);
+  };
+  const keep = (part: Buffer): void => {
+    pendingBytes += part.length;
+    if (pendingBytes > options.maxLineBytes) {
+      isTooLong = true;
+      pending = [];
+    } else if (part.length > 0) pending.push(Buffer.from(part));
+  };
+  const takeChunk = (chunk: Buffer, chunkOffset: number): void => {
+    let start = 0;
+    for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
+      keep(chunk.subarray(start, end));
+      endLine(chunkOffset + end + 1);
+      start = end + 1;
+    }
+    keep(chunk.subarray(start));
+  };
+  /** False when there is nothing more, or a callback has closed us. */
+  const takeNext = (): boolean => {
+    if (isClosed || fstatSync(fd).size <= readOffset) return false;
+    const bytes = readSync(fd, buffer, 0, CHUNK_BYTES, readOffset);
+    const chunkOffset = readOffset;
+    readOffset += bytes;
+    takeChunk(buffer.subarray(0, bytes), chunkOffset);
+    return bytes > 0;
+  };
+  const drain = (): void => {
+    while (takeNext());
+  };
+  const watcher = watchFile(options.path, drain);
+  const poll = (): void => {
+    drain();
+    if (!isClosed) timer = options.clock.setTimer(POLL_MS, poll, { keepAlive: false });
+  };
+  timer = options.clock.setTimer(POLL_MS, poll, { keepAlive: false });
+
+  return {
+    drain,
+    close() {
+      if (isClosed) return;
+      isClosed = true;
+      timer?.cancel();
+      watcher?.close();
+      closeSync(fd);
+    },
+  };
+}
+
+/** Watching only makes it faster: where the system has no watches left, the poll does all the work. */
+function watchFile(path: string, onChange: () => void): FSWatcher | undefined {
+  try {
+    return watch(path, { persistent: false }, onChange).on('error', () => undefined);
+  } catch {
+    return undefined;
+  }
+}
+
+const NEWLINE = 10;
+const CHUNK_BYTES = 64 * 1024;
+const POLL_MS = 250;

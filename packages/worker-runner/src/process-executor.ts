@@ -1,0 +1,213 @@
+/**
+ * Runs a step as a process tree of its own.
+ * Invariant: `execute` returns only after a scan has proved that nobody of the tree is left (or names who could not be killed).
+ */
+import { closeSync, constants, openSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { resolveCommand } from './command.ts';
+import type { EndRequest, StepContext, StepExit, WorkerExecutor } from './executor.ts';
+import { endTree, type TreeEnd } from './kill-ladder.ts';
+import type { ProcessEntry, ProcessIdentity } from './process-table.ts';
+import { createProcessTree, type ProcessTree } from './process-tree.ts';
+import type { Straggler } from './result.ts';
+import { buildStepEnv } from './step-env.ts';
+import {
+  attachWorker,
+  readCpuMs,
+  spawnWorker,
+  type WorkerExit,
+  type WorkerProcess,
+} from './worker-process.ts';
+import { runMarkOf } from './wrapper.ts';
+
+/** The executor that starts processes: the default. */
+export function createProcessExecutor(): WorkerExecutor {
+  return { name: 'process', execute: executeProcess };
+}
+
+/**
+ * The executor that goes on with a process somebody else started.
+ *
+ * @param wrapper - the wrapper's identity; it may have ended meanwhile
+ */
+export function createAttachedExecutor(wrapper: ProcessIdentity): WorkerExecutor {
+  return {
+    name: 'process',
+    async execute(context) {
+      const watching = new AbortController();
+      const { runDir } = context.writer.paths;
+      for (const channel of ['stdout', 'stderr'] as const) context.writer.output(channel).followChild();
+      const worker = attachWorker(runDir, wrapper, context, watching.signal);
+      try {
+        return await watchWorker(context, worker, false);
+      } finally {
+        watching.abort();
+      }
+    },
+  };
+}
+
+/**
+ * The executor for a step that has ended while nobody watched: ends whoever it left, and reports what is known.
+ *
+ * @param root - the wrapper as it identified itself; pid 0 when it never did
+ * @param known - how the step ended
+ */
+export function createSweepingExecutor(root: ProcessIdentity, known: StepExit): WorkerExecutor {
+  return {
+    name: 'process',
+    async execute(context) {
+      const mark = runMarkOf(context.writer.paths.runDir);
+      const tree = createProcessTree({ root, mark, host: context.host, rootIsRecent: false });
+      for (const channel of ['stdout', 'stderr'] as const) context.writer.output(channel).followChild();
+      const swept = await settleExit(context, { exitCode: known.exitCode }, tree);
+      if (known.how === 'exited') return swept;
+      const reason = known.reason === 'killed_from_outside' ? swept.reason : known.reason;
+      return { ...swept, how: known.how, reason };
+    },
+  };
+}
+
+async function executeProcess(context: StepContext): Promise<StepExit> {
+  const { request, writer, host } = context;
+  const { runDir, artifactsDir } = writer.paths;
+  const run = {
+    runDir,
+    artifactsDir,
+    taskId: request.taskId,
+    runId: request.runId,
+    attempt: request.attempt,
+  };
+  const { env: requestEnv, passEnv, worktreePath } = request.runtime;
+  const env = buildStepEnv({ hostEnv: host.env, passEnv, env: requestEnv, run });
+  const command = resolveCommand(request.command, worktreePath, env);
+  if (command.failure !== undefined) return notStarted(command.failure.message);
+
+  const stdin = request.stdin === undefined ? 'ignore' : openStdin(runDir, request.stdin);
+  try {
+    using stdout = writer.output('stdout').openForChild();
+    using stderr = writer.output('stderr').openForChild();
+    const { argv } = command;
+    const stdio = [stdin, stdout.fd, stderr.fd] as const;
+    const spawned = await spawnWorker({ argv, cwd: worktreePath, env, runDir, stdio, host });
+    if (spawned.worker === undefined) return notStarted(spawned.message);
+    context.started(spawned.worker.identity);
+    return await watchWorker(context, spawned.worker, true);
+  } finally {
+    if (stdin !== 'ignore') closeSync(stdin);
+  }
+}
+
+function notStarted(text: string): StepExit {
+  return { how: 'not-started', reason: 'not_startable', text };
+}
+
+/** A file that is gone from the directory as soon as it is open: a prompt leaves no copy behind. */
+function openStdin(runDir: string, content: string): number {
+  const path = join(runDir, '.stdin');
+  const writeFd = openSync(path, 'wx', FILE_MODE);
+  try {
+    writeSync(writeFd, content);
+    return openSync(path, constants.O_RDONLY);
+  } finally {
+    closeSync(writeFd);
+    rmSync(path, { force: true });
+  }
+}
+
+async function watchWorker(
+  context: StepContext,
+  worker: WorkerProcess,
+  isOurChild: boolean,
+): Promise<StepExit> {
+  const { runDir } = context.writer.paths;
+  const tree = createProcessTree({
+    root: worker.identity,
+    mark: runMarkOf(runDir),
+    host: context.host,
+    rootIsRecent: isOurChild,
+  });
+  context.sampleWith(() => sampleTree(context, tree));
+  context.pauseWith((isPaused) => tree.signal(isPaused ? 'SIGSTOP' : 'SIGCONT', tree.scan().alive));
+
+  const first = await Promise.race([worker.exited, whenAborted(context.signal)]);
+  if (first === 'aborted') return endOnRequest(context, worker, tree);
+  return settleExit(context, first, tree);
+}
+
+/** The step ended by itself: whoever it left behind goes too. */
+async function settleExit(context: StepContext, exit: WorkerExit, tree: ProcessTree): Promise<StepExit> {
+  const left = tree.scanForSurvivors();
+  const wasKilled = exit.exitCode === undefined;
+  if (left.length > 0) {
+    const names = left.map(toStraggler);
+    context.warn('stragglers_ended', `${left.length} processes outlived the step and are ended`, { names });
+    if (wasKilled) await context.checkpointBeforeKill();
+  }
+  const { stragglerGraceSec, killGraceSec } = context.request.limits;
+  const graceSec = Math.min(stragglerGraceSec, killGraceSec);
+  const { survivors } = left.length === 0 ? NOBODY_LEFT : await climb(context, tree, graceSec);
+  const base = { stragglers: left.map(toStraggler), survivors: survivors.map(toStraggler) };
+  if (!wasKilled) return { how: 'exited', exitCode: exit.exitCode, ...base, ...cpuOf(context) };
+  return { how: 'lost', reason: left.length > 0 ? 'wrapper_lost' : 'killed_from_outside', ...base };
+}
+
+/** Something asked for the end: a last checkpoint, the ladder, and whatever exit code came out of it. */
+async function endOnRequest(
+  context: StepContext,
+  worker: WorkerProcess,
+  tree: ProcessTree,
+): Promise<StepExit> {
+  const { reason } = context.signal.reason as EndRequest;
+  // A lease that runs out does not wait for a checkpoint.
+  if (reason !== 'lease_lost') await context.checkpointBeforeKill();
+  const { survivors, escalated } = await climb(context, tree, context.request.limits.killGraceSec);
+  // With survivors the wrapper may be among them: then nobody waits for it.
+  const { exitCode } = survivors.length > 0 ? { exitCode: undefined } : await worker.exited;
+  // Our SIGKILL took the wrapper too, which then wrote no exit status: the journaled intent stands in for it.
+  const signal = exitCode === undefined && escalated ? 'SIGKILL' : undefined;
+  return { how: 'exited', exitCode, signal, survivors: survivors.map(toStraggler), ...cpuOf(context) };
+}
+
+function climb(context: StepContext, tree: ProcessTree, graceSec: number): Promise<TreeEnd> {
+  return endTree(tree, {
+    graceMs: graceSec * 1000,
+    killMs: KILL_MS,
+    clock: context.clock,
+    hurry: context.hurry,
+    onEscalate: (members) =>
+      context.warn('kill_escalated', `${members.length} processes ignored SIGTERM and are killed`, {
+        names: members.map(toStraggler),
+      }),
+  });
+}
+
+function cpuOf(context: StepContext): { cpuMs?: number } {
+  const cpuMs = readCpuMs(context.writer.paths.runDir);
+  return cpuMs === undefined ? {} : { cpuMs };
+}
+
+function sampleTree(context: StepContext, tree: ProcessTree): { cpuMs: number; rssBytes: number } {
+  const alive = tree.peek(context.host.recentListing(context.clock.monotonicMs()));
+  return {
+    cpuMs: alive.reduce((sum, entry) => sum + entry.cpuMs, 0),
+    rssBytes: alive.reduce((sum, entry) => sum + entry.rssBytes, 0),
+  };
+}
+
+function toStraggler(entry: ProcessEntry): Straggler {
+  return { pid: entry.pid, groupId: entry.groupId };
+}
+
+function whenAborted(signal: AbortSignal): Promise<'aborted'> {
+  if (signal.aborted) return Promise.resolve('aborted');
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve('aborted'), { once: true });
+  });
+}
+
+const NOBODY_LEFT: TreeEnd = { escalated: false, survivors: [] };
+const FILE_MODE = 0o600;
+/** What a process may need to die after SIGKILL; one that waits for a dead disk takes longer, and is reported. */
+const KILL_MS = 5000;

@@ -1,0 +1,74 @@
+/**
+ * The process table of systems without /proc (macOS), read with `ps`.
+ * Not run by the tests of this project, which run on Linux: its parsing is tested on recorded output.
+ */
+import { execFileSync } from 'node:child_process';
+
+import type { ProcessEntry, ProcessTable, RunMark } from './process-table.ts';
+
+/** Runs a program and returns what it printed; throws when it fails. */
+export type RunProgram = (file: string, args: readonly string[]) => string;
+
+/**
+ * Reads processes with `ps`. Marks are found in the environment only: other processes' limits are not visible there.
+ *
+ * @param run - how to run `ps` and `sysctl`
+ * @defaultValue run starts the real programs and waits for them
+ */
+export function createPsProcessTable(run: RunProgram = runProgram): ProcessTable {
+  let bootId: string | undefined;
+  const query = (selection: readonly string[]): readonly ProcessEntry[] =>
+    run('ps', [...selection, '-o', COLUMNS])
+      .split('\n')
+      .map(parseLine)
+      .filter((entry) => entry !== undefined);
+  return {
+    bootId: () => (bootId ??= run('sysctl', ['-n', 'kern.bootsessionuuid']).trim()),
+    list: () => ({ entries: query(['-ax']), torn: false }),
+    // `ps -p` exits with 1 for a pid that is not there, which `run` cannot tell from a failure; a listing can.
+    read: (pid) => query(['-ax']).find((entry) => entry.pid === pid),
+    carries: (pid, mark) =>
+      run('ps', ['-axww', '-E', '-o', 'pid=,command='])
+        .split('\n')
+        .some((line) => isMarked(line, pid, mark)),
+  };
+}
+
+/** `  501   1 501 S  Fri Nov 20 21:12:33 2026  0:01.50  1024`: pid, parent, group, state, start, CPU time, KiB. */
+function parseLine(line: string): ProcessEntry | undefined {
+  const match =
+    /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\S+\s+\S+\s+\d+\s+[\d:]+\s+\d+)\s+([\d:.-]+)\s+(\d+)\s*$/u.exec(
+      line,
+    );
+  if (match === null) return undefined;
+  const [, pid, parentPid, groupId, state = '', start = '', cpu = '', rssKib] = match;
+  return {
+    pid: Number(pid),
+    parentPid: Number(parentPid),
+    groupId: Number(groupId),
+    // macOS prints no usable session id; the group stands in for it.
+    sessionId: Number(groupId),
+    startTime: Date.parse(start),
+    state: state.startsWith('Z') ? 'zombie' : state.startsWith('T') ? 'stopped' : 'running',
+    cpuMs: cpuToMs(cpu),
+    rssBytes: Number(rssKib) * 1024,
+  };
+}
+
+/** `[[days-]hours:]minutes:seconds.hundredths`. */
+function cpuToMs(text: string): number {
+  const [days = '0', rest = ''] = text.includes('-') ? text.split('-') : ['0', text];
+  const seconds = rest.split(':').reduce((total, part) => total * 60 + Number(part), 0);
+  return Math.round((Number(days) * 86_400 + seconds) * 1000);
+}
+
+function isMarked(line: string, pid: number, mark: RunMark): boolean {
+  return line.trimStart().startsWith(`${pid} `) && `${line} `.includes(` CONDUCTOR_RUN_DIR=${mark.runDir} `);
+}
+
+function runProgram(file: string, args: readonly string[]): string {
+  return execFileSync(file, args, { encoding: 'utf8', maxBuffer: MAX_OUTPUT_BYTES });
+}
+
+const COLUMNS = 'pid=,ppid=,pgid=,state=,lstart=,time=,rss=';
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;

@@ -1,0 +1,154 @@
+/**
+ * The door for requests: checks what came in and fills every default, so that the rest of the package never asks.
+ * Invariant: nothing is touched on disk before a request has passed here.
+ */
+import { isAbsolute } from 'node:path';
+
+import { z } from 'zod';
+
+import { WorkerRunnerError } from './errors.ts';
+import type { StepKind, StepRequest, StepSecret, WorkerKind } from './request.ts';
+import { whyRefusedVariable } from './step-env.ts';
+
+/** A request with every default filled in. `undefined` stands for "no bound". */
+export interface CheckedRequest {
+  readonly taskId: string;
+  readonly stepId: string;
+  readonly runId: string;
+  readonly attempt: number;
+  readonly stepName: string;
+  readonly stepKind: StepKind;
+  readonly workerKind: WorkerKind;
+  readonly command: readonly string[] | string;
+  readonly timeoutSec?: number | undefined;
+  readonly runtime: {
+    readonly repoRoot?: string | undefined;
+    readonly worktreePath: string;
+    readonly runsRootDir: string;
+    readonly env: Readonly<Record<string, string>>;
+    readonly passEnv: readonly string[];
+  };
+  readonly promptSummary?: string | undefined;
+  readonly stdin?: string | undefined;
+  readonly checkpoint: {
+    readonly mode: 'capture' | 'disabled';
+    readonly resumeFromSeq?: number | undefined;
+    readonly summaryHint?: string | undefined;
+    readonly logTailLines: number;
+    readonly everySec?: number | undefined;
+    readonly onLines?: number | undefined;
+    readonly baseRef?: string | undefined;
+    readonly testReport?: string | undefined;
+  };
+  readonly limits: {
+    readonly idleTimeoutSec?: number | undefined;
+    readonly startTimeoutSec?: number | undefined;
+    readonly killGraceSec: number;
+    readonly stragglerGraceSec: number;
+    readonly resultDrainSec?: number | undefined;
+    readonly maxBytesPerStream?: number | undefined;
+    readonly onLimit?: 'truncate' | 'fail' | undefined;
+    readonly blockedExitCodes: readonly number[];
+    readonly maxEventBytes: number;
+  };
+  readonly secrets: readonly StepSecret[];
+  readonly createdAt?: number | undefined;
+}
+
+/**
+ * Checks a request.
+ *
+ * @param request - whatever the caller handed over
+ * @throws {@link WorkerRunnerError} with code `invalid-request`, naming the first bad field
+ */
+export function checkRequest(request: StepRequest): CheckedRequest {
+  const parsed = requestSchema.safeParse(request);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const path = issue === undefined || issue.path.length === 0 ? 'request' : issue.path.join('.');
+  throw new WorkerRunnerError(
+    'invalid-request',
+    `Cannot run step, field "${path}": ${issue?.message ?? 'unreadable'}`,
+    { cause: parsed.error },
+  );
+}
+
+/** Ids become parts of paths and of git refs: the stricter rule of both. */
+const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/u;
+const id = z
+  .string()
+  .regex(ID_PATTERN, 'expected 1 to 100 letters, digits, ".", "_" or "-", first a letter or digit')
+  .refine(
+    (value) => !value.includes('..') && !/(?:\.|\.lock)$/u.test(value),
+    'expected no ".." and no "." or ".lock" at the end',
+  );
+const noNul = z.string().refine((value) => !value.includes('\0'), 'expected no NUL character');
+const absolutePath = noNul.refine((value) => isAbsolute(value), 'expected an absolute path');
+const seconds = z.number().positive().finite();
+const variableName = z.string().superRefine((name, context) => {
+  const reason = whyRefusedVariable(name);
+  if (reason !== undefined) context.addIssue({ code: 'custom', message: `"${name}" is ${reason}` });
+});
+
+const runtimeSchema = z.strictObject({
+  repoRoot: absolutePath.optional(),
+  worktreePath: absolutePath,
+  runsRootDir: absolutePath,
+  env: z.record(variableName, noNul).default({}),
+  passEnv: z.array(variableName).readonly().default([]),
+});
+
+const checkpointSchema = z.strictObject({
+  mode: z.enum(['capture', 'disabled']).default('capture'),
+  resumeFromSeq: z.int().min(1).optional(),
+  summaryHint: z.string().optional(),
+  logTailLines: z.int().min(1).max(10_000).default(20),
+  everySec: z.number().min(1).finite().optional(),
+  onLines: z.int().min(1).optional(),
+  baseRef: noNul.min(1).optional(),
+  testReport: noNul.min(1).optional(),
+});
+
+const limitsSchema = z.strictObject({
+  idleTimeoutSec: seconds.optional(),
+  startTimeoutSec: seconds.optional(),
+  killGraceSec: z.number().min(0).finite().default(10),
+  stragglerGraceSec: z.number().min(0).finite().default(2),
+  resultDrainSec: seconds.optional(),
+  maxBytesPerStream: z.int().positive().optional(),
+  onLimit: z.enum(['truncate', 'fail']).optional(),
+  blockedExitCodes: z.array(z.int().min(1).max(255)).readonly().default([75]),
+  maxEventBytes: z
+    .int()
+    .positive()
+    .default(64 * 1024 * 1024),
+});
+
+const requestSchema = z
+  .strictObject({
+    taskId: id,
+    stepId: id,
+    runId: id,
+    attempt: z.int().min(1),
+    stepName: z.string().min(1),
+    stepKind: z.string().min(1),
+    workerKind: z.enum(['shell', 'agent', 'git', 'function']),
+    command: z.union([z.array(noNul).readonly(), noNul]),
+    timeoutSec: seconds.optional(),
+    runtime: runtimeSchema,
+    promptSummary: z.string().optional(),
+    stdin: z.string().optional(),
+    checkpoint: checkpointSchema.default(() => checkpointSchema.parse({})),
+    limits: limitsSchema.default(() => limitsSchema.parse({})),
+    secrets: z
+      .array(z.strictObject({ name: z.string().min(1), value: z.string().min(6) }))
+      .readonly()
+      .default([]),
+    createdAt: z.int().nonnegative().optional(),
+  })
+  .superRefine((request, context) => {
+    const isEmpty = request.command.length === 0 || request.command[0] === '';
+    if (isEmpty && request.workerKind !== 'function') {
+      context.addIssue({ code: 'custom', path: ['command'], message: 'expected a program or a shell line' });
+    }
+  });

@@ -1,0 +1,177 @@
+/**
+ * The runner's own files of a run: the plan (what is needed to go on after a crash), the owners, and the result.
+ * Invariant: each is written beside and moved into place, so that a reader finds all of it or nothing.
+ */
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+
+import { z } from 'zod';
+
+import { systemCodeOf } from './errors.ts';
+import type { ProcessIdentity } from './process-table.ts';
+import type { CheckedRequest } from './request-schema.ts';
+import { RESULT_FILE } from './result-schema.ts';
+import type { StepResult } from './result.ts';
+
+/** Private to the runner; gone once the run has ended, since it may hold secrets. */
+const PLAN_FILE = '.step.json';
+
+/** What is needed to go on with a run in another process. */
+export interface RunPlan {
+  /** The request, without environment and stdin. */
+  readonly request: CheckedRequest;
+  /** When the step was about to be started, on the machine's monotonic clock, in ms. */
+  readonly startedMonotonicMs: number;
+  /** The boot that clock belongs to. */
+  readonly bootId?: string | undefined;
+  /** The lease the run works under, in the words of its keeper. */
+  readonly lease?: PlannedLease | undefined;
+  /** Whether `authorize` events are decided by a client of the supervisor, and wait while there is none. */
+  readonly isDecidedByClient?: boolean | undefined;
+}
+
+/** A lease as it is kept on disk. */
+export interface PlannedLease {
+  /** Handed to the keeper as it is. */
+  readonly lease: unknown;
+  /** How long one renewal lasts, in ms. */
+  readonly leaseMs: number;
+  /** How long the lease is kept after the step ended, waiting for an acknowledgement, in ms. */
+  readonly holdAfterEndMs: number;
+}
+
+/** Writes the plan. Must come before the spawn. */
+export function writePlan(runDir: string, plan: RunPlan): void {
+  const request: CheckedRequest = {
+    ...plan.request,
+    stdin: undefined,
+    runtime: { ...plan.request.runtime, env: {} },
+  };
+  writeWhole(join(runDir, PLAN_FILE), JSON.stringify({ ...plan, request }));
+}
+
+/** Reads the plan; `undefined` when there is none, or it was torn by a power cut. */
+export function readPlan(runDir: string): RunPlan | undefined {
+  const value = readJson(join(runDir, PLAN_FILE));
+  // Written by this package into a private directory: its shape is checked, the request inside was checked on its way in.
+  const parsed = planSchema.safeParse(value);
+  return parsed.success ? (value as RunPlan) : undefined;
+}
+
+/** Removes the plan. */
+export function removePlan(runDir: string): void {
+  rmSync(join(runDir, PLAN_FILE), { force: true });
+}
+
+/**
+ * Writes the envelope; its bytes are on the disk before its name is. A power cut may lose it, with the state that says
+ * how the run ended still there: the next adoption then writes it again.
+ */
+export function writeResult(runDir: string, result: StepResult): void {
+  writeWhole(join(runDir, RESULT_FILE), `${JSON.stringify(result, undefined, 2)}\n`, { durable: true });
+}
+
+/** Who looks after a run. The owner of the highest epoch does; the others are dead. */
+export interface RunOwner extends ProcessIdentity {
+  /** Its number among the owners of this run, from 1. */
+  readonly epoch: number;
+  /** The socket it listens on; absent for an attached run. */
+  readonly socketPath?: string | undefined;
+}
+
+/** The present owner, alive or dead. */
+export function readOwner(runDir: string): RunOwner | undefined {
+  const epochs = readdirSync(runDir).flatMap((name) => {
+    const epoch = OWNER_PATTERN.exec(name)?.[1];
+    return epoch === undefined ? [] : [Number(epoch)];
+  });
+  if (epochs.length === 0) return undefined;
+  const epoch = Math.max(...epochs);
+  const parsed = ownerSchema.safeParse(readJson(ownerPath(runDir, epoch)));
+  // An unreadable owner is nobody's: its epoch is taken, its identity matches no process.
+  return parsed.success
+    ? { ...parsed.data, bootId: parsed.data.bootId ?? '', epoch }
+    : { pid: 0, startTime: 0, epoch };
+}
+
+/**
+ * Becomes the owner after `former`. Of any number that try at once, one succeeds: epochs are never reused.
+ *
+ * @returns false when somebody else did
+ */
+export function claimRun(
+  runDir: string,
+  self: ProcessIdentity,
+  former: RunOwner | undefined,
+  socketPath: string | undefined,
+): boolean {
+  const path = ownerPath(runDir, (former?.epoch ?? 0) + 1);
+  const temporary = `${path}.${self.pid}.tmp`;
+  writeFile(temporary, JSON.stringify({ ...self, socketPath }), false);
+  try {
+    linkSync(temporary, path);
+    return true;
+  } catch (error) {
+    if (systemCodeOf(error) === 'EEXIST') return false;
+    throw error;
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}
+
+/** @internal Writes a file beside its place and moves it there. */
+export function writeWhole(path: string, content: string, options: { durable?: boolean } = {}): void {
+  const temporary = `${path}.tmp`;
+  writeFile(temporary, content, options.durable === true);
+  renameSync(temporary, path);
+}
+
+/** @internal Parses a JSON file; `undefined` when it is not there or not JSON. */
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    if (error instanceof SyntaxError || systemCodeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function writeFile(path: string, content: string, durable: boolean): void {
+  const fd = openSync(path, 'w', FILE_MODE);
+  try {
+    writeSync(fd, content);
+    if (durable) fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function ownerPath(runDir: string, epoch: number): string {
+  return join(runDir, `owner.${epoch}.json`);
+}
+
+const OWNER_PATTERN = /^owner\.(\d+)\.json$/u;
+const FILE_MODE = 0o600;
+const ownerSchema = z.object({
+  pid: z.int(),
+  startTime: z.number(),
+  bootId: z.string().optional(),
+  socketPath: z.string().optional(),
+});
+const planSchema = z.object({
+  request: z.looseObject({ taskId: z.string(), runId: z.string() }),
+  startedMonotonicMs: z.number(),
+  bootId: z.string().optional(),
+  isDecidedByClient: z.boolean().optional(),
+  lease: z.object({ lease: z.unknown(), leaseMs: z.number(), holdAfterEndMs: z.number() }).optional(),
+});

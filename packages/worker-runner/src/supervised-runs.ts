@@ -1,0 +1,302 @@
+/**
+ * The runs one supervisor looks after: their sessions, their leases, and who decides for them.
+ * Invariant: a run is in the table from before its first process until its result is on disk and its lease let go.
+ */
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import type { RunPaths } from '@conductor-run/logging';
+
+import { adoptRun, type AdoptionKind } from './adopt-run.ts';
+import { WorkerRunnerError } from './errors.ts';
+import type { Authorizer, AuthorizationAnswer, AuthorizationQuestion } from './event-channel.ts';
+import type { ModuleSpec } from './lease.ts';
+import { keptRunOf, type KeptLease, type LeaseWatch } from './lease-watch.ts';
+import { openNewStep, type StepDeps } from './open-step.ts';
+import { createProcessExecutor } from './process-executor.ts';
+import type { StartCall, TravellingLease } from './protocol.ts';
+import { checkRequest } from './request-schema.ts';
+import type { StepRequest } from './request.ts';
+import type { StepResult } from './result.ts';
+import type { PlannedLease, RunPlan } from './run-record.ts';
+import { executeSafely } from './run-step.ts';
+import { settleRun } from './settle.ts';
+import type { StepSession } from './step-session.ts';
+
+/** Lies in the run directory until somebody has taken note of the result of a run that had a lease. */
+export const UNACKNOWLEDGED_FILE = 'unacknowledged';
+
+/** A run that is looked after. */
+export interface SupervisedRun {
+  readonly session: StepSession;
+  readonly result: Promise<StepResult>;
+}
+
+/** Which run. */
+export interface RunName {
+  readonly taskId: string;
+  readonly runId: string;
+}
+
+/** The table. */
+export interface SupervisedRuns {
+  /** Starts a step; resolves when its record exists and it is about to be spawned. */
+  start(call: StartCall, decide: Authorizer | undefined): Promise<SupervisedRun>;
+  /** Looks at a run and takes it over if nobody alive has it. */
+  adopt(name: RunName, keeper: ModuleSpec | undefined, decide: Authorizer | undefined): Promise<AdoptionKind>;
+  /** A run that is looked after here. */
+  find(name: RunName): SupervisedRun | undefined;
+  /** Somebody has taken note of the result: the lease is let go. */
+  acknowledge(name: RunName): void;
+  /** Runs at work, and runs whose lease is still held. */
+  size(): number;
+}
+
+/** What the table needs. */
+export interface SupervisedRunsOptions {
+  readonly runsDir: string;
+  readonly deps: StepDeps;
+  /** The watch of a keeper; one per keeper. */
+  readonly watchOf: (keeper: ModuleSpec) => Promise<LeaseWatch>;
+  /** Called when a run has left the table. */
+  readonly onChange: () => void;
+}
+
+/**
+ * Makes an empty table.
+ *
+ * @param options - directory and ports
+ */
+export function createSupervisedRuns(options: SupervisedRunsOptions): SupervisedRuns {
+  const { deps } = options;
+  const runsByKey = new Map<string, SupervisedRun>();
+  const heldByKey = new Map<string, { release(): void }>();
+  const deciders = createDeciders();
+
+  const remove = (key: string): void => {
+    runsByKey.delete(key);
+    options.onChange();
+  };
+  const releaseHeld = (key: string): void => {
+    heldByKey.get(key)?.release();
+    heldByKey.delete(key);
+    options.onChange();
+  };
+  const track = (name: RunName, run: SupervisedRun, lease: HeldLease | undefined): SupervisedRun => {
+    const key = keyOf(name);
+    runsByKey.set(key, run);
+    const onEnd = (): void => {
+      if (lease !== undefined)
+        heldByKey.set(
+          key,
+          holdOn(deps, lease, () => releaseHeld(key)),
+        );
+      remove(key);
+    };
+    run.result.then(onEnd, (error: unknown) => {
+      deps.logger.error({ err: error, ...name }, 'run.not-settled');
+      lease?.kept.release();
+      remove(key);
+    });
+    return run;
+  };
+
+  const depsOf = (
+    name: RunName,
+    isDecidedByClient: boolean,
+    env?: Readonly<Record<string, string>>,
+  ): StepDeps => ({
+    ...deps,
+    host: env === undefined ? deps.host : { ...deps.host, env },
+    authorize: isDecidedByClient ? (question) => deciders.ask(keyOf(name), question) : deps.authorize,
+  });
+
+  return {
+    async start(call, decide) {
+      const request = checkRequest(call.request as StepRequest);
+      if (request.runtime.runsRootDir !== options.runsDir)
+        throw foreignDirectory(request.runtime.runsRootDir, options);
+      const lease = call.lease === undefined ? undefined : plannedOf(call.lease);
+      // A keeper that cannot be made must be known before there is a record.
+      const watch = call.lease === undefined ? undefined : await options.watchOf(toSpec(call.lease.keeper));
+      const session = await openNewStep(request, depsOf(request, call.decides, call.hostEnv), {
+        lease,
+        isDecidedByClient: call.decides,
+      });
+      if (decide !== undefined) deciders.connect(keyOf(request), decide);
+      const kept =
+        call.lease === undefined || watch === undefined
+          ? undefined
+          : await keepNew(watch, session, call.lease);
+      const held = kept === undefined || lease === undefined ? undefined : { kept, lease };
+      return track(request, { session, result: execute(session) }, held);
+    },
+    async adopt(name, keeper, decide) {
+      if (decide !== undefined) deciders.connect(keyOf(name), decide);
+      if (runsByKey.has(keyOf(name))) return 'owned';
+      let held: HeldLease | undefined;
+      let planned: RunPlan | undefined;
+      const connection: { session?: StepSession } = {};
+      const adopted = await adoptRun(
+        { runsDir: options.runsDir, ...name },
+        {
+          ...depsOf(name, false),
+          authorize: (question) =>
+            planned?.isDecidedByClient === true
+              ? deciders.ask(keyOf(name), question)
+              : deps.authorize(question),
+        },
+        async (plan, epoch, endLater) => {
+          planned = plan;
+          held = await keepAdopted({ ...options, name, keeper, plan, epoch, connection, endLater });
+        },
+      );
+      if (adopted.session === undefined || adopted.result === undefined) {
+        held?.kept.release();
+        return adopted.kind;
+      }
+      connection.session = adopted.session;
+      track(name, { session: adopted.session, result: adopted.result }, held);
+      return adopted.kind;
+    },
+    find: (name) => runsByKey.get(keyOf(name)),
+    acknowledge: (name) => releaseHeld(keyOf(name)),
+    size: () => runsByKey.size + heldByKey.size,
+  };
+}
+
+async function execute(session: StepSession): Promise<StepResult> {
+  return settleRun(session, await executeSafely(createProcessExecutor(), session));
+}
+
+interface HeldLease {
+  readonly kept: KeptLease;
+  readonly lease: PlannedLease;
+}
+
+async function keepNew(watch: LeaseWatch, session: StepSession, lease: TravellingLease): Promise<KeptLease> {
+  if (lease.holdAfterEndMs > 0) markUnacknowledged(session.options.writer.paths);
+  const { leaseMs, expiresAtMonotonicMs } = lease;
+  const stepLease = {
+    lease: lease.lease,
+    leaseMs,
+    ...(expiresAtMonotonicMs === undefined ? {} : { expiresAtMonotonicMs }),
+  };
+  return watch.keep(keptRunOf(session, stepLease, 1, session.options.request.limits.killGraceSec * 1000));
+}
+
+interface KeepAdoptedOptions extends SupervisedRunsOptions {
+  readonly name: RunName;
+  readonly keeper: ModuleSpec | undefined;
+  readonly plan: RunPlan | undefined;
+  readonly epoch: number;
+  readonly connection: { readonly session?: StepSession };
+  readonly endLater: (end: {
+    readonly reason: 'lease_lost' | 'lease_cancelled';
+    readonly text: string;
+  }) => void;
+}
+
+/** Renewed before the takeover, so that there is no moment in which nobody guards the run. */
+async function keepAdopted(options: KeepAdoptedOptions): Promise<HeldLease | undefined> {
+  const { plan, keeper, name, epoch, connection, endLater } = options;
+  if (plan?.lease === undefined) return undefined;
+  if (keeper === undefined) {
+    endLater({ reason: 'lease_lost', text: 'Adopted without anybody to renew its lease' });
+    return undefined;
+  }
+  const watch = await options.watchOf(keeper);
+  const end = (reason: 'lease_lost' | 'lease_cancelled', text: string, isUrgent: boolean): void => {
+    const { session } = connection;
+    if (session === undefined) endLater({ reason, text });
+    else {
+      if (session.endRequest() === undefined) session.requestEnd({ reason, text });
+      if (isUrgent) session.requestEnd({ reason, text });
+    }
+  };
+  const kept = await watch.keep({
+    runDir: join(options.runsDir, name.taskId, name.runId),
+    epoch,
+    lease: { lease: plan.lease.lease, leaseMs: plan.lease.leaseMs },
+    killGraceMs: plan.request.limits.killGraceSec * 1000,
+    onLost: (text, isUrgent) => end('lease_lost', text, isUrgent),
+    onCancel: () => end('lease_cancelled', '', false),
+  });
+  return { kept, lease: plan.lease };
+}
+
+/** Keeps the lease of a finished run until somebody has taken note of the result, so that no other node runs it again. */
+function holdOn(deps: StepDeps, held: HeldLease, release: () => void): { release(): void } {
+  if (held.lease.holdAfterEndMs <= 0) {
+    held.kept.release();
+    return { release: () => undefined };
+  }
+  const timer = deps.clock.setTimer(held.lease.holdAfterEndMs, release);
+  return {
+    release() {
+      timer.cancel();
+      held.kept.release();
+    },
+  };
+}
+
+/** Questions wait until somebody who decides is connected: a step is never allowed something because nobody was there. */
+function createDeciders(): {
+  connect(key: string, decide: Authorizer): void;
+  ask(key: string, question: AuthorizationQuestion): Promise<AuthorizationAnswer>;
+} {
+  const decideByKey = new Map<string, Authorizer>();
+  const waiting = new Map<string, (() => void)[]>();
+  return {
+    connect(key, decide) {
+      decideByKey.set(key, decide);
+      for (const wake of waiting.get(key) ?? []) wake();
+      waiting.delete(key);
+    },
+    async ask(key, question) {
+      for (;;) {
+        const decide = decideByKey.get(key);
+        try {
+          if (decide !== undefined) return await decide(question);
+        } catch {
+          // The one who decides is gone; the next one is asked again.
+          if (decideByKey.get(key) === decide) decideByKey.delete(key);
+        }
+        if (!decideByKey.has(key)) {
+          await new Promise<void>((resolve) => {
+            waiting.set(key, [...(waiting.get(key) ?? []), resolve]);
+          });
+        }
+      }
+    },
+  };
+}
+
+function plannedOf(lease: TravellingLease): PlannedLease {
+  return { lease: lease.lease, leaseMs: lease.leaseMs, holdAfterEndMs: lease.holdAfterEndMs };
+}
+
+/** JSON leaves out what is undefined. */
+export function toSpec(module: { module: string; export: string; options?: unknown }): ModuleSpec {
+  return { module: module.module, export: module.export, options: module.options };
+}
+
+/** Removes the note that nobody has seen the result yet. */
+export function clearUnacknowledged(runDir: string): void {
+  rmSync(join(runDir, UNACKNOWLEDGED_FILE), { force: true });
+}
+
+function markUnacknowledged(paths: RunPaths): void {
+  writeFileSync(join(paths.runDir, UNACKNOWLEDGED_FILE), '', { mode: 0o600 });
+}
+
+function keyOf(name: RunName): string {
+  return `${name.taskId}/${name.runId}`;
+}
+
+function foreignDirectory(runsRootDir: string, options: SupervisedRunsOptions): WorkerRunnerError {
+  return new WorkerRunnerError(
+    'invalid-request',
+    `Cannot run step, field "runtime.runsRootDir": is "${runsRootDir}", expected "${options.runsDir}", the directory of this supervisor`,
+  );
+}

@@ -1,0 +1,187 @@
+/**
+ * One wrapped process: started by us, or found alive after whoever started it died.
+ * Invariant: an exit code comes from waitpid while we are the parent, and from the wrapper's file only when we are not,
+ * since the step itself could write that file.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync, watch, type FSWatcher } from 'node:fs';
+import { join } from 'node:path';
+
+import type { Clock, Timer } from '@conductor-run/clock';
+
+import { messageOf, systemCodeOf } from './errors.ts';
+import type { Host } from './host.ts';
+import { identifyProcess, isProcessAlive, type ProcessIdentity } from './process-table.ts';
+import { WRAPPER_FILES, wrapCommand } from './wrapper.ts';
+
+/** How a wrapper ended. */
+export interface WorkerExit {
+  /** The step's exit status as the shell counts it: 128 + N for signal N. Absent when the wrapper was killed first. */
+  readonly exitCode?: number | undefined;
+}
+
+/** A wrapper that runs. */
+export interface WorkerProcess {
+  /** Who it is. */
+  readonly identity: ProcessIdentity;
+  /** Resolves when the wrapper has ended. Never rejects. */
+  readonly exited: Promise<WorkerExit>;
+}
+
+/** What to spawn. */
+export interface SpawnOptions {
+  readonly argv: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly runDir: string;
+  /** Descriptors for stdin, stdout and stderr. */
+  readonly stdio: readonly [number | 'ignore', number, number];
+  readonly host: Host;
+}
+
+/** A running wrapper, or why there is none. */
+export type SpawnResult =
+  | { readonly worker: WorkerProcess; readonly code?: never }
+  | { readonly worker?: never; readonly code: string; readonly message: string };
+
+/**
+ * Starts a command under the wrapper, in a session of its own.
+ *
+ * @param options - command, environment and descriptors
+ */
+export async function spawnWorker(options: SpawnOptions): Promise<SpawnResult> {
+  const [program = '', ...args] = wrapCommand(options.runDir, options.argv);
+  let child: ChildProcess;
+  try {
+    child = spawn(program, args, {
+      cwd: options.cwd,
+      env: { ...options.env },
+      detached: true,
+      stdio: [...options.stdio],
+    });
+  } catch (error) {
+    // Node throws what it does not expect of a spawn, E2BIG among it.
+    return spawnFailure(error);
+  }
+  const exited = new Promise<WorkerExit>((resolve) => {
+    child.once('exit', (code) => resolve({ exitCode: code ?? readExitFile(options.runDir) }));
+  });
+  if (child.pid === undefined) {
+    const error = await new Promise<unknown>((resolve) => {
+      child.once('error', resolve);
+    });
+    return spawnFailure(error);
+  }
+  // An error after the spawn concerns a signal that could not be sent; the kill ladder looks for itself.
+  child.on('error', () => undefined);
+  return { worker: { identity: identityOf(child.pid, options.host), exited } };
+}
+
+/** Until we have read its exit status, a child's entry stays in the table, even as a zombie. */
+function identityOf(pid: number, host: Host): ProcessIdentity {
+  const bootId = host.processes.bootId();
+  const startTime = host.processes.read(pid)?.startTime ?? 0;
+  return { pid, startTime, ...(bootId === undefined ? {} : { bootId }) };
+}
+
+function spawnFailure(error: unknown): SpawnResult {
+  const code = systemCodeOf(error) ?? 'UNKNOWN';
+  const words = code === 'E2BIG' ? 'arguments and environment are too large together' : messageOf(error);
+  return { code, message: `Cannot start step: ${words}` };
+}
+
+/**
+ * Watches a wrapper that somebody else started.
+ *
+ * @param runDir - where it leaves its exit file
+ * @param identity - who it is; checked by start time and boot, never by pid alone
+ * @param deps - time and processes
+ * @param signal - stops watching; `exited` then never resolves
+ */
+export function attachWorker(
+  runDir: string,
+  identity: ProcessIdentity,
+  deps: { readonly clock: Clock; readonly host: Host },
+  signal: AbortSignal,
+): WorkerProcess {
+  const exited = new Promise<WorkerExit>((resolve) => {
+    let timer: Timer | undefined;
+    const watcher = watchDirectory(runDir, () => look());
+    const stop = (): void => {
+      timer?.cancel();
+      watcher?.close();
+    };
+    const look = (): void => {
+      // Asked in this order: a wrapper that ends in between has written its file before the second question.
+      const isAlive = isProcessAlive(deps.host.processes, identity);
+      const exitCode = readExitFile(runDir);
+      if (isAlive && exitCode === undefined) return;
+      stop();
+      resolve({ exitCode });
+    };
+    const poll = (): void => {
+      timer = deps.clock.setTimer(POLL_MS, poll);
+      look();
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    poll();
+  });
+  return { identity, exited };
+}
+
+/** The exit status the wrapper wrote; `undefined` until the whole line is there. */
+export function readExitFile(runDir: string): number | undefined {
+  const text = readTextIfThere(join(runDir, WRAPPER_FILES.exit));
+  const match = /^(\d{1,3})\n/u.exec(text ?? '');
+  return match === null ? undefined : Number(match[1]);
+}
+
+/** Who the wrapper said it is; `undefined` when it never got so far. */
+export function readPidFile(runDir: string, bootId: string | undefined): ProcessIdentity | undefined {
+  const text = readTextIfThere(join(runDir, WRAPPER_FILES.pid)) ?? '';
+  const match = /^(\d+) (.*)\n/su.exec(text);
+  if (match === null) return undefined;
+  const stat = match[2] ?? '';
+  const startTime = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[START_TIME_INDEX] ?? Number.NaN);
+  return { pid: Number(match[1]), startTime, ...(bootId === undefined ? {} : { bootId }) };
+}
+
+/** CPU time of the step in ms, as the shell's `times` counted it: the second line, user and system time of children. */
+export function readCpuMs(runDir: string): number | undefined {
+  const line = (readTextIfThere(join(runDir, WRAPPER_FILES.times)) ?? '').split('\n')[1] ?? '';
+  const match = /^(\d+)m([\d.]+)s (\d+)m([\d.]+)s/u.exec(line);
+  if (match === null) return undefined;
+  const [, userMinutes, userSeconds, systemMinutes, systemSeconds] = match.map(Number);
+  const minutes = (userMinutes ?? 0) + (systemMinutes ?? 0);
+  return Math.round((minutes * 60 + (userSeconds ?? 0) + (systemSeconds ?? 0)) * 1000);
+}
+
+/** Whether the wrapper named by `identity` lives. */
+export function findLiveWrapper(runDir: string, host: Host): ProcessIdentity | undefined {
+  const identity = readPidFile(runDir, host.processes.bootId());
+  if (identity === undefined) return undefined;
+  const live = identifyProcess(host.processes, identity.pid);
+  return live !== undefined && live.startTime === identity.startTime ? live : undefined;
+}
+
+function readTextIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Watching only makes it faster than the poll. */
+function watchDirectory(path: string, onChange: () => void): FSWatcher | undefined {
+  try {
+    return watch(path, { persistent: false }, onChange).on('error', () => undefined);
+  } catch {
+    return undefined;
+  }
+}
+
+const POLL_MS = 250;
+/** Field 22 of /proc/PID/stat, counted from the field after the name. */
+const START_TIME_INDEX = 19;
