@@ -116,15 +116,25 @@ export interface ResultChunkBody {
 
 /** The body by kind. */
 export interface EventBodies {
+  /** Of `log`. */
   readonly log: LogBody;
+  /** Of `thought`. */
   readonly thought: ThoughtBody;
+  /** Of `tool_call`. */
   readonly tool_call: ToolCallBody;
+  /** Of `tool_result`. */
   readonly tool_result: ToolResultBody;
+  /** Of `status`. */
   readonly status: StatusBody;
+  /** Of `metric`. */
   readonly metric: MetricBody;
+  /** Of `artifact_ref`. */
   readonly artifact_ref: ArtifactRefBody;
+  /** Of `delegate`. */
   readonly delegate: DelegateBody;
+  /** Of `progress`. */
   readonly progress: ProgressBody;
+  /** Of `result_chunk`. */
   readonly result_chunk: ResultChunkBody;
 }
 

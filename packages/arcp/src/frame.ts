@@ -51,12 +51,19 @@ export function parseFrame(text: string, limits: FrameLimits = {}): Envelope {
 
 /** The fields of a message that is to be written. `payloadJson` is JSON text already. */
 export interface FrameFields {
+  /** Unique among the sender's messages. */
   readonly id: string;
+  /** Such as `job.event`. */
   readonly type: string;
+  /** The session, once there is one. */
   readonly sessionId?: string | undefined;
+  /** 32 hex digits. */
   readonly traceId?: string | undefined;
+  /** The job it is about. */
   readonly jobId?: string | undefined;
+  /** Its place in the stream, for what has one. */
   readonly eventSeq?: number | undefined;
+  /** JSON text, inserted as it is. */
   readonly payloadJson: string;
 }
 

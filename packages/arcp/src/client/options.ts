@@ -57,9 +57,9 @@ export interface ClientOptions {
   readonly onTicket?: (ticket: SessionTicket) => void;
   /** Between 0 and 1, for the delays. @defaultValue a random source */
   readonly random?: () => number;
-  /** @defaultValue silence */
+  /** Where it writes. @defaultValue silence */
   readonly logger?: Logger;
-  /** @defaultValue the real clock */
+  /** Where time and timers come from. @defaultValue the real clock */
   readonly clock?: Clock;
 }
 

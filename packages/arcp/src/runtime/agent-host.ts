@@ -125,6 +125,7 @@ export interface AgentJob {
    * @throws ArcpError with code INVALID_REQUEST for a wrong body, and with the code that ended the job once it is over
    */
   emit<K extends keyof EventBodies>(kind: K, body: EventBodies[K], options?: EmitOptions): Promise<void>;
+  /** Reports something of a kind the draft does not know, or checked elsewhere. */
   emit(kind: string, body: unknown, options?: EmitOptions): Promise<void>;
   /** Says that the agent is alive, to the watchdog alone. */
   heartbeat(): void;

@@ -48,3 +48,23 @@ export {
   type TransportListener,
 } from '../transport.ts';
 export { createWebSocketTransport, type WebSocketTransportOptions } from '../websocket-transport.ts';
+export type { AgentInventoryEntry } from '../agent-ref.ts';
+export type { StoredCounter } from '../budget.ts';
+export type { ArcpErrorCode, ArcpErrorPayload, ArcpWireCode } from '../errors.ts';
+export type {
+  ArtifactRefBody,
+  DelegateBody,
+  EventBodies,
+  LogBody,
+  MetricBody,
+  ProgressBody,
+  ResultChunkBody,
+  StatusBody,
+  ThoughtBody,
+  ToolCallBody,
+  ToolResultBody,
+} from '../event-bodies.ts';
+export type { JobStatus } from '../job-state.ts';
+export type { Lease, LeaseConstraints } from '../lease.ts';
+export type { Logger, LogLine } from '../logger.ts';
+export type { Credential, Feature } from '../wire.ts';

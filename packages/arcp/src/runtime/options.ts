@@ -91,9 +91,9 @@ export interface RuntimeOptions {
   readonly credentialProvider?: CredentialProvider;
   /** Makes a span per job; `trace.getTracer('arcp')` of OpenTelemetry fits. @defaultValue none */
   readonly tracer?: Tracer;
-  /** @defaultValue silence */
+  /** Where it writes. @defaultValue silence */
   readonly logger?: Logger;
-  /** @defaultValue the real clock */
+  /** Where time and timers come from. @defaultValue the real clock */
   readonly clock?: Clock;
   /** Called once when the store refuses to keep something: the runtime has cut every connection and can only be stopped. */
   readonly onFailure?: (error: unknown) => void;

@@ -6,6 +6,8 @@ import type { Lease } from '../lease.ts';
 /** Finds out who calls. */
 export interface Authenticator {
   /**
+   * Asked once per hello.
+   *
    * @param auth - scheme and token as the client sent them, possibly empty
    * @returns the principal, or `undefined` for nobody. Throwing counts as nobody and is logged.
    */
@@ -45,6 +47,8 @@ export function createTokenAuthenticator(principalsByToken: Readonly<Record<stri
 /** Decides who may see whose jobs. */
 export interface ObservePolicy {
   /**
+   * Asked once per subscribe.
+   *
    * @param observer - the principal that asks
    * @param owner - the principal that submitted; never equal to `observer`
    * @param jobId - the job

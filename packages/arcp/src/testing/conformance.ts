@@ -24,7 +24,7 @@ export interface ConformanceTarget {
   };
   /** Milliseconds a check waits for a message. @defaultValue 5,000 */
   readonly deadlineMs?: number;
-  /** @defaultValue the real clock */
+  /** Where time and timers come from. @defaultValue the real clock */
   readonly clock?: Clock;
 }
 
