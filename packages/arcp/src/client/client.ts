@@ -157,7 +157,7 @@ function createSession(options: ClientOptions): {
         forget(envelope.job_id);
         return;
       case 'job.error':
-        if (job === undefined) onRefused(message.payload);
+        if (job === undefined) onRefused(message.payload, envelope.trace_id);
         job?.onError(message.payload);
         forget(envelope.job_id);
         return;
@@ -201,9 +201,13 @@ function createSession(options: ClientOptions): {
     }
     answer.resolve({ subscribed, job });
   };
-  const onRefused = (payload: ArcpErrorPayload): void => {
+  const onRefused = (payload: ArcpErrorPayload, traceId?: string): void => {
     const error = payloadToError(payload);
-    if (!requests.refuse(payload.details?.['request_id'], error)) {
+    if (requests.refuse(payload.details?.['request_id'], error)) return;
+    // A runtime that does not name the request still answers under the submit's trace.
+    const submit = traceId === undefined ? undefined : requests.takeSubmit(traceId);
+    submit?.reject(error);
+    if (submit === undefined) {
       logger.warn({ err: error }, 'the runtime reported an error');
     }
   };
@@ -253,7 +257,8 @@ function createSession(options: ClientOptions): {
         ...observable(job),
         cancel(reason) {
           const why = reason === undefined ? {} : { reason };
-          wire?.send('job.cancel', { job_id: accepted.job_id, ...why });
+          // Where the draft wants the job is not said; runtimes look in one place or the other.
+          wire?.send('job.cancel', { job_id: accepted.job_id, ...why }, { jobId: accepted.job_id });
         },
       };
     },

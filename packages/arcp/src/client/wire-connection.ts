@@ -29,10 +29,17 @@ export interface WireOptions {
   readonly logger: Logger;
 }
 
+/** What a message is about. */
+export interface WireAbout {
+  readonly id?: string;
+  readonly traceId?: string;
+  readonly jobId?: string;
+}
+
 /** An open connection. */
 export interface Wire {
   /** Sends a message; gives its id. */
-  send(type: string, payload: unknown, about?: { readonly id?: string; readonly traceId?: string }): void;
+  send(type: string, payload: unknown, about?: WireAbout): void;
   /** Ends it. */
   close(): void;
 }
@@ -59,7 +66,7 @@ export function openWire(options: WireOptions, events: WireEvents): Wire {
     heartbeat?.cancel();
     events.over(refusal);
   };
-  const send: Wire['send'] = (type, payload, { id = `k${nextId++}`, traceId } = {}) => {
+  const send: Wire['send'] = (type, payload, { id = `k${nextId++}`, traceId, jobId } = {}) => {
     if (isOver) return;
     lastSentMs = clock.monotonicMs();
     transport.send([
@@ -69,6 +76,7 @@ export function openWire(options: WireOptions, events: WireEvents): Wire {
         type,
         session_id: sessionId,
         trace_id: traceId,
+        job_id: jobId,
         payload,
       }),
     ]);

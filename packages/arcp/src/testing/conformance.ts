@@ -41,7 +41,7 @@ export interface ConformanceCheck {
 /** Every check, by section. Run each with any test framework: `for (const check of conformanceChecks) test(check.title, () => check.run(target))`. */
 export const conformanceChecks: readonly ConformanceCheck[] = [
   check('5', 'unknown top-level fields are ignored', async ({ alice }) => {
-    alice.send('session.ping', { nonce: 'n' }, { 'x-future': { a: 1 } });
+    alice.send('session.ping', { nonce: 'n', sent_at: '2026-05-13T19:42:13.000Z' }, { 'x-future': { a: 1 } });
     equal((await alice.next('session.pong')).fields['ping_nonce'], 'n');
   }),
   check('5', 'what is no message is INVALID_REQUEST and the session goes on', async ({ alice, target }) => {
@@ -82,7 +82,7 @@ export const conformanceChecks: readonly ConformanceCheck[] = [
       const second = open();
       const again = await second.hello(target.tokens.alice, { resume: resumeOf(welcome, 5) });
       await second.next('job.result');
-      deepEqual(seqs(second), range(6, 21));
+      isRun(seqs(second), 6);
       equal(again.session_id, welcome.session_id);
       notEqual(again.fields['resume_token'], welcome.fields['resume_token']);
     },
@@ -162,7 +162,7 @@ export const conformanceChecks: readonly ConformanceCheck[] = [
   check('7.3', 'a job ends once, and nothing of it follows', async ({ alice, target }) => {
     alice.send('job.submit', { agent: target.agents.count, input: { n: 3 } });
     const result = await alice.next('job.result');
-    alice.send('session.ping', { nonce: 'n' });
+    alice.send('session.ping', { nonce: 'n', sent_at: '2026-05-13T19:42:13.000Z' });
     await alice.next('session.pong');
     equal(
       alice.frames.findLast((frame) => frame.event_seq !== undefined),
@@ -206,7 +206,7 @@ export const conformanceChecks: readonly ConformanceCheck[] = [
       dashboard.send('job.subscribe', { job_id: jobId, history: true, from_event_seq: 0 });
       equal((await dashboard.next('job.subscribed')).fields['job_id'], jobId);
       await dashboard.next('job.result');
-      deepEqual(seqs(dashboard), range(1, 6));
+      isRun(seqs(dashboard), 1);
     },
   ),
   check(
@@ -223,8 +223,8 @@ export const conformanceChecks: readonly ConformanceCheck[] = [
   check('8.3', 'event_seq is gap-free from 1 over all jobs of a session', async ({ alice, target }) => {
     for (let at = 0; at < 5; at += 1)
       alice.send('job.submit', { agent: target.agents.count, input: { n: 10 } });
-    await alice.next('job.result', (frame) => frame.event_seq === 55);
-    deepEqual(seqs(alice), range(1, 55));
+    for (let at = 0; at < 5; at += 1) await alice.next('job.result');
+    isRun(seqs(alice), 1);
   }),
   check('9.5', 'an end in the past, or without Z, is INVALID_REQUEST', async ({ alice, target }) => {
     for (const expiresAt of ['2020-01-01T00:00:00Z', '2099-01-01T00:00:00+01:00']) {
@@ -297,6 +297,11 @@ function seqs(probe: Probe): readonly number[] {
   return probe.frames.flatMap((frame) => (frame.event_seq === undefined ? [] : [frame.event_seq]));
 }
 
-function range(first: number, last: number): readonly number[] {
-  return Array.from({ length: last - first + 1 }, (_, at) => first + at);
+/** Numbers without a gap and without a duplicate. How many there are is the runtime's affair: it may add events of its own. */
+function isRun(numbers: readonly number[], first: number): void {
+  ok(numbers.length > 1);
+  deepEqual(
+    numbers,
+    numbers.map((_, at) => first + at),
+  );
 }
