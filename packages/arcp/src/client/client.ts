@@ -157,7 +157,7 @@ function createSession(options: ClientOptions): {
         forget(envelope.job_id);
         return;
       case 'job.error':
-        if (job === undefined) onRefused(message.payload, envelope.trace_id);
+        if (job === undefined) onSubmitRefused(message.payload, envelope.trace_id);
         job?.onError(message.payload);
         forget(envelope.job_id);
         return;
@@ -201,15 +201,17 @@ function createSession(options: ClientOptions): {
     }
     answer.resolve({ subscribed, job });
   };
-  const onRefused = (payload: ArcpErrorPayload, traceId?: string): void => {
+  const onRefused = (payload: ArcpErrorPayload): void => {
     const error = payloadToError(payload);
-    if (requests.refuse(payload.details?.['request_id'], error)) return;
-    // A runtime that does not name the request still answers under the submit's trace.
-    const submit = traceId === undefined ? undefined : requests.takeSubmit(traceId);
-    submit?.reject(error);
-    if (submit === undefined) {
+    if (!requests.refuse(payload.details?.['request_id'], error)) {
       logger.warn({ err: error }, 'the runtime reported an error');
     }
+  };
+  /** A runtime that names no request answers under the submit's trace, or under none and then in order. */
+  const onSubmitRefused = (payload: ArcpErrorPayload, traceId: string | undefined): void => {
+    const error = payloadToError(payload);
+    if (requests.refuse(payload.details?.['request_id'], error)) return;
+    requests.takeSubmit(traceId)?.reject(error);
   };
   const scheduleAck = (): void => {
     if (ackTimer !== undefined || !has('ack')) return;

@@ -35,7 +35,8 @@ export interface Requests {
   ): Asked<{ readonly accepted: JobAccepted; readonly job: WatchedJob }>;
   addSubscribe(jobId: string): Asked<SubscribeAnswer>;
   addList(): Asked<SessionJobs>;
-  takeSubmit(traceId: string): PendingSubmit['answer'] | undefined;
+  /** The submit of a trace; without one the oldest. */
+  takeSubmit(traceId: string | undefined): PendingSubmit['answer'] | undefined;
   takeSubscribe(jobId: string): Deferred<SubscribeAnswer> | undefined;
   takeList(id: string): Deferred<SessionJobs> | undefined;
   /** Rejects one by its id; false when there is none. */
@@ -92,7 +93,7 @@ export function createRequests(): Requests {
     },
     takeSubmit(traceId) {
       for (const [id, pending] of submits) {
-        if (pending.traceId !== traceId) continue;
+        if (traceId !== undefined && pending.traceId !== traceId) continue;
         submits.delete(id);
         return pending.answer;
       }

@@ -125,6 +125,8 @@ export function openWire(options: WireOptions, events: WireEvents): Wire {
       // Before the welcome, and for a lost heartbeat, an error is about the connection.
       if (message.type === 'session.error' && (sessionId === undefined || isAboutConnection(message))) {
         refusal = payloadToError(message.payload);
+        // Not every runtime closes what it refused; waiting for a welcome would only cost time.
+        transport.close({ code: CLOSE_CODES.normal, reason: 'refused' });
       }
       if (sessionId !== undefined) events.message(envelope, message);
     }
