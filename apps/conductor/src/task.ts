@@ -18,6 +18,7 @@ import {
 import { ConductorError } from './errors.ts';
 import { findGitPlace } from './git-place.ts';
 import type { JobDefinition, StepDefinition } from './job-config.ts';
+import { lockTask, type OwnerLock } from './owner-lock.ts';
 import type { Settings } from './settings.ts';
 import { createStepRequest, newTaskId, type TaskPlace } from './step-request.ts';
 
@@ -57,7 +58,8 @@ export interface TaskOutcome {
  */
 export async function runTask(job: JobDefinition, lease: Lease, deps: TaskDeps): Promise<TaskOutcome> {
   const taskId = newTaskId(job.name, deps.clock);
-  return endAttempt(job, lease, taskId, deps, async () => {
+  const lock = lockTask(taskDirOf(deps.settings, taskId));
+  return endAttempt(job, lease, { taskId, lock }, deps, async () => {
     await deps.store.setAttemptRun(lease, {
       runDir: taskDirOf(deps.settings, taskId),
       node: deps.settings.nodeId,
@@ -80,11 +82,17 @@ export async function runTask(job: JobDefinition, lease: Lease, deps: TaskDeps):
 export async function resumeTask(
   job: JobDefinition,
   lease: Lease,
-  running: { readonly place: TaskPlace; readonly stepName: string; readonly result: Promise<StepResult> },
+  running: {
+    readonly place: TaskPlace;
+    readonly stepName: string;
+    readonly result: Promise<StepResult>;
+    /** Held by the caller, so that nobody else goes on with it too; released here. */
+    readonly lock: OwnerLock;
+  },
   deps: TaskDeps,
 ): Promise<TaskOutcome> {
-  const { place, stepName } = running;
-  return endAttempt(job, lease, place.taskId, deps, async () => {
+  const { place, stepName, lock } = running;
+  return endAttempt(job, lease, { taskId: place.taskId, lock }, deps, async () => {
     const result = await running.result;
     const position = job.steps.findIndex((step) => step.name === stepName);
     // A step that is no longer in the config has no steps after it.
@@ -103,20 +111,21 @@ export function taskDirOf(settings: Pick<Settings, 'runsDir'>, taskId: string): 
 async function endAttempt(
   job: JobDefinition,
   lease: Lease,
-  taskId: string,
+  { taskId, lock }: { readonly taskId: string; readonly lock: OwnerLock | undefined },
   deps: TaskDeps,
   work: () => Promise<readonly StepResult[]>,
 ): Promise<TaskOutcome> {
-  let results: readonly StepResult[];
   try {
-    results = await work();
+    const results = await work();
+    return { taskId, results, ...(await record(job, lease, results, deps)) };
   } catch (error) {
     // The attempt has to end in the store, whatever could not be prepared; the error itself goes on to the caller.
     const message = error instanceof Error ? error.message : String(error);
     await deps.store.fail(lease, { error: message, retry: toRetryPolicy(job) });
     throw error;
+  } finally {
+    lock?.release();
   }
-  return { taskId, results, ...(await record(job, lease, results, deps)) };
 }
 
 async function runSteps(

@@ -97,6 +97,55 @@ describe('conductor start', () => {
 });
 
 describe('adoption', () => {
+  test('given a daemon that is killed for good, another one of the machine goes on with its task, on the same attempt', async () => {
+    const scratch = createScratch({
+      'conductor.yaml': `${TIMES}jobs:
+  task:
+    steps:
+      - { name: wait, command: "while [ ! -e go ]; do sleep 0.05; done; echo waited >> done.log" }
+      - { name: after, command: "echo after >> done.log" }
+`,
+    });
+    const one = scratch.start('start', '--node-id', 'one');
+    await scratch.conductor('enqueue', 'task');
+    await until('the step runs', () => runningSteps(scratch).then((count) => count === 1));
+    scratch.start('start', '--node-id', 'two');
+
+    one.child.kill('SIGKILL');
+    scratch.write({ go: '' });
+    await until('the job is done', async () => {
+      const { stdout } = await scratch.conductor('jobs', 'list', '--status', 'done', '--json');
+      return (JSON.parse(stdout) as { jobs: unknown[] }).jobs.length === 1;
+    });
+
+    expect(linesOf(scratch, 'done.log')).toEqual(['waited', 'after']);
+    const { stdout } = await scratch.conductor('jobs', 'attempts', 'task', '--json');
+    expect((JSON.parse(stdout) as { attempts: unknown[] }).attempts).toMatchObject([
+      { attempt: 1, outcome: 'succeeded' },
+    ]);
+  });
+
+  test('given a job that runs in the foreground, a daemon that starts beside it leaves its steps alone', async () => {
+    const scratch = createScratch({
+      'conductor.yaml': `${TIMES}jobs:
+  task:
+    steps:
+      - { name: wait, command: "while [ ! -e go ]; do sleep 0.05; done" }
+      - { name: after, command: "echo after >> done.log" }
+`,
+    });
+    const run = scratch.start('run', 'task');
+    await until('the step runs', () => runningSteps(scratch).then((count) => count === 1));
+    scratch.start('start');
+    await until('the daemon is up', async () => (await statusOf(scratch)).nodes.length === 1);
+
+    scratch.write({ go: '' });
+    const result = await run.ended;
+
+    expect(result.exitCode).toBe(0);
+    expect(linesOf(scratch, 'done.log')).toEqual(['after']);
+  });
+
   test('given kill -9 of the daemon in the middle of two-step tasks, a new one ends each once, on the same attempt', async () => {
     const scratch = createScratch({
       'conductor.yaml': `${TIMES}jobs:

@@ -10,12 +10,13 @@ import { createTimedJobs, type Gate, type Runner } from '@conductor-run/timed-jo
 
 import type { Config } from '../config.ts';
 import type { CliIo } from '../io.ts';
+import { lockNode } from '../owner-lock.ts';
 import type { TaskOutcome } from '../task.ts';
 import { type Dispatcher, startDispatcher } from './dispatcher.ts';
+import { startAdoption } from './adoption.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { createJobScheduler, schedulesOf } from './job-scheduler.ts';
 import { adoptTasks, type LeftTask, runLeasedTask } from './leased-task.ts';
-import { lockNode } from './node-lock.ts';
 import { createNotifications, type Notifications } from './notifications.ts';
 import { createRetention } from './retention.ts';
 import { startInOrder, type StartStep } from './start-order.ts';
@@ -111,12 +112,25 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       name: 'dispatcher',
       async start() {
         const left = await adoptTasks(options);
-        const dispatcher = startNodeDispatcher(options, left, notifications, onError);
+        const dispatcher = startNodeDispatcher(options, notifications, onError);
         parts.dispatcher = dispatcher;
+        for (const task of left) takeOn(dispatcher, task, options, notifications);
         const adopted = left.length === 0 ? '' : `, ${left.length} tasks adopted`;
         return {
           detail: `at most ${settings.maxParallel} steps at once${adopted}`,
           stop: () => dispatcher.stop(),
+        };
+      },
+    },
+    {
+      name: 'adoption',
+      async start() {
+        const adoption = startAdoption(options, onError, (task) => {
+          if (parts.dispatcher !== undefined) takeOn(parts.dispatcher, task, options, notifications);
+        });
+        return {
+          detail: `looks for orphaned tasks every ${settings.heartbeatIntervalMs} ms`,
+          stop: () => adoption.stop(),
         };
       },
     },
@@ -220,9 +234,18 @@ function startNodeElection({ config, io, store, logger }: DaemonOptions, onElect
   });
 }
 
+function takeOn(
+  dispatcher: Dispatcher,
+  { lease, resume }: LeftTask,
+  options: DaemonOptions,
+  notifications: Notifications,
+): void {
+  const task = notifications.around(lease, resume).then((outcome) => options.onTask(outcome));
+  dispatcher.takeOn(`go on with job ${lease.kind}`, task);
+}
+
 function startNodeDispatcher(
   options: DaemonOptions,
-  left: readonly LeftTask[],
   notifications: Notifications,
   onError: (error: unknown, doing: string) => void,
 ): Dispatcher {
@@ -238,10 +261,6 @@ function startNodeDispatcher(
     clock: io.clock,
     runTask: async (lease) =>
       options.onTask(await notifications.around(lease, () => runLeasedTask(lease, options))),
-    left: left.map(({ lease, resume }) => [
-      `go on with job ${lease.kind}`,
-      notifications.around(lease, resume).then((outcome) => options.onTask(outcome)),
-    ]),
     onError,
   });
 }

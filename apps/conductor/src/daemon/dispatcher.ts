@@ -19,14 +19,14 @@ export interface DispatcherOptions {
   /** Runs one task to its end. What it throws is told to `onError`; the dispatcher goes on. */
   readonly runTask: (lease: Lease) => Promise<void>;
   readonly onError: (error: unknown, doing: string) => void;
-  /** Tasks a former process left, by what they are called; they count before anything new is claimed. */
-  readonly left: readonly (readonly [what: string, task: Promise<void>])[];
 }
 
 /** A running dispatcher; whoever starts it stops it. */
 export interface Dispatcher {
   /** Tasks that run now. */
   runningCount(): number;
+  /** Counts a task in that a dead process left. What it throws is told to `onError`. */
+  takeOn(what: string, task: Promise<void>): void;
   /** Resolves once nothing is due and nothing runs. */
   drained(): Promise<void>;
   /** Claims nothing more and resolves when the running tasks have ended. Idempotent. */
@@ -82,11 +82,12 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       }
     }
   };
-  for (const [what, task] of options.left) takeOn(what, task);
-  const looping = loop();
+  // A turn later, so that what is taken on right after the start counts before anything is claimed.
+  const looping = Promise.resolve().then(loop);
 
   return {
     runningCount: () => running.size,
+    takeOn,
     drained: () => new Promise((resolve) => void idleWaiters.push(resolve)),
     async stop() {
       abort.abort();

@@ -18,6 +18,7 @@ import {
 
 import type { JobDefinition } from '../job-config.ts';
 import { keeperModule } from '../lease.ts';
+import { lockTask, isTaskOrphaned, type OwnerLock } from '../owner-lock.ts';
 import { resumeTask, runTask, type TaskDeps, taskDirOf, type TaskOutcome } from '../task.ts';
 import type { DaemonOptions } from './daemon.ts';
 
@@ -34,7 +35,7 @@ export async function runLeasedTask(lease: Lease, options: DaemonOptions): Promi
   return follow(lease, options, (deps) => runTask(job, lease, deps));
 }
 
-/** A task that a former process of this host left unfinished. */
+/** A task that a dead process of this host left unfinished; its lock is held until it is resumed to its end. */
 export interface LeftTask {
   readonly lease: Lease;
   /** Goes on with it to its end. */
@@ -42,7 +43,7 @@ export interface LeftTask {
 }
 
 /**
- * Finds what a former daemon of this node left: steps at work go on, results nobody saw are recorded, everything else is closed.
+ * Finds what a dead process of this host left: steps at work go on, results nobody saw are recorded, everything else is closed.
  *
  * @param options - the daemon's
  * @returns the tasks to go on with; runs that belong to no current attempt have been acknowledged
@@ -64,30 +65,43 @@ export async function adoptTasks(options: DaemonOptions): Promise<readonly LeftT
   const left: LeftTask[] = [];
   for (const run of runs) {
     const { taskId, runId } = run.paths;
+    const { result } = run;
+    if (run.kind === 'foreign' || result === undefined || newestByTask.get(taskId) !== run) continue;
+    // A live process, this one or another daemon or a `conductor run`, goes on with its task by itself.
+    const lock = lockTask(taskDirOf(config.settings, taskId));
+    if (lock === undefined) continue;
     const job = jobsByTaskDir.get(taskDirOf(config.settings, taskId));
-    // A task of another node is that node's to end; when it died too, its lease runs out and the job is claimed anew.
-    if (job !== undefined && job.node !== config.settings.nodeId) continue;
     const lease = job === undefined ? undefined : toLease(job);
     logger.info({ taskId, runId, kind: run.kind, job: job?.kind }, 'run.adopted');
-    if (run.kind === 'foreign' || run.result === undefined) continue;
-    if (lease === undefined || newestByTask.get(taskId) !== run || !config.jobs.has(lease.kind)) {
-      void acknowledgeWhenDone(run, options);
+    const earlier = runs.filter((each) => each !== run && each.paths.taskId === taskId);
+    for (const each of earlier) void acknowledgeWhenDone(each, options);
+    if (lease === undefined || !config.jobs.has(lease.kind)) {
+      void acknowledgeWhenDone(run, options).finally(() => lock.release());
       continue;
     }
-    left.push({
-      lease,
-      resume: () => resumeLeftTask(lease, run, run.result ?? Promise.reject(new Error('no result')), options),
-    });
+    left.push({ lease, resume: () => resumeLeftTask(lease, { run, result, lock }, options) });
   }
   return left;
 }
 
+/**
+ * Whether a process of this host has died in the middle of a task. Reads the store and a few small files.
+ *
+ * @param options - the daemon's
+ */
+export async function hasOrphanedTasks({ store, config }: DaemonOptions): Promise<boolean> {
+  const running = await store.list({ status: 'running', limit: 1_000 });
+  return running.jobs.some(
+    ({ kind, runDir }) => runDir !== undefined && config.jobs.has(kind) && isTaskOrphaned(runDir),
+  );
+}
+
 async function resumeLeftTask(
   lease: Lease,
-  run: AdoptedRun,
-  result: Promise<StepResult>,
+  left: { readonly run: AdoptedRun; readonly result: Promise<StepResult>; readonly lock: OwnerLock },
   options: DaemonOptions,
 ): Promise<TaskOutcome> {
+  const { run, result, lock } = left;
   const job = requireJob(lease, options);
   const reader = openRun(run.paths);
   const { worktreePath, repoRoot, stepName } = reader.meta();
@@ -104,7 +118,7 @@ async function resumeLeftTask(
   return follow(
     lease,
     options,
-    (deps) => resumeTask(job, lease, { place, stepName, result }, deps),
+    (deps) => resumeTask(job, lease, { place, stepName, result, lock }, deps),
     run.paths,
   );
 }
