@@ -152,7 +152,7 @@ function endOf({ finishedAtMs, startedAtMs }: Attempt): number {
 function requireSecret(job: JobDefinition, env: CliIo['env']): void {
   if (job.notify?.target.kind !== 'webhook') return;
   const { secretEnv } = job.notify.target;
-  if ((env[secretEnv] ?? job.env.set[secretEnv] ?? '') !== '') return;
+  if ((job.env.set[secretEnv] ?? env[secretEnv] ?? '') !== '') return;
   throw new ConductorError(
     'config-invalid',
     `Cannot sign notifications of job "${job.name}": the variable ${secretEnv} has no value, expected the secret`,
