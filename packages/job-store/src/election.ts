@@ -46,6 +46,12 @@ export interface ElectionOptions {
    * @defaultValue 2,000
    */
   readonly retryMs?: number;
+  /**
+   * Failed tries in a row after which a leader counts as degraded, at least 1.
+   *
+   * @defaultValue 2
+   */
+  readonly renewFailureThreshold?: number;
   /** A holder or host to give precedence, see `acquireLeadership`. */
   readonly preferredHolderId?: string;
   /** Called when the leadership is won. The signal aborts when it is lost or given up. Must not throw. */
@@ -58,12 +64,24 @@ export interface ElectionOptions {
   readonly logger?: Logger;
 }
 
+/** Where a run for a leadership stands. */
+export interface ElectionState {
+  /** `degraded` still leads, but could not renew for `renewFailureThreshold` tries. */
+  readonly role: 'leader' | 'degraded' | 'standby';
+  /** The term while leading; undefined otherwise. */
+  readonly term: number | undefined;
+  /** Tries in a row that failed. */
+  readonly failures: number;
+}
+
 /** A run for a leadership under way. */
 export interface Election {
   /** Who runs. */
   readonly holderId: string;
-  /** The term while leading; undefined otherwise. */
+  /** The term while leading; undefined from the renew deadline on, also when a blocked event loop is late to notice. */
   term(): number | undefined;
+  /** Where it stands now. */
+  state(): ElectionState;
   /** Gives up a held leadership and stops asking. Idempotent; resolves when nothing is left running. */
   stop(): Promise<void>;
 }
@@ -88,7 +106,10 @@ export function startElection(options: ElectionOptions): Election {
   const { logger = silentLogger, name = 'leader', holderId = createHolderId(host) } = options;
   const timing = requireTiming(options);
   const stopping = new AbortController();
+  const degradedFrom = requireInteger('renewFailureThreshold', options.renewFailureThreshold ?? 2, 1);
   let held: { readonly term: number; readonly lost: AbortController } | undefined;
+  let heldUntilMs = 0;
+  let failures = 0;
   let deadline: Timer | undefined;
   let mustResign = false;
 
@@ -103,6 +124,7 @@ export function startElection(options: ElectionOptions): Election {
   };
   const confirm = (term: number, stopAtMs: number): void => {
     if (held !== undefined && held.term !== term) depose('superseded');
+    heldUntilMs = stopAtMs;
     deadline?.cancel();
     deadline = clock.setTimer(Math.max(0, stopAtMs - clock.monotonicMs()), onDeadline, { keepAlive: false });
     if (held !== undefined) return;
@@ -134,7 +156,9 @@ export function startElection(options: ElectionOptions): Election {
     while (!stopping.signal.aborted) {
       try {
         await ask();
+        failures = 0;
       } catch (error) {
+        failures += 1;
         // The deadline ends a leadership that cannot be renewed; until then, trying again is all there is to do.
         logger.warn({ err: error, name, holderId }, 'leadership.unreachable');
       }
@@ -158,7 +182,14 @@ export function startElection(options: ElectionOptions): Election {
     if (isHeld) await store.resignLeadership(name, holderId);
   };
   let stopped: Promise<void> | undefined;
-  return { holderId, term: () => held?.term, stop: () => (stopped ??= finish()) };
+  // Judged by the clock, not by the timer that may be late.
+  const term = (): number | undefined => (clock.monotonicMs() < heldUntilMs ? held?.term : undefined);
+  const state = (): ElectionState => {
+    const leading = term();
+    const role = leading === undefined ? 'standby' : failures >= degradedFrom ? 'degraded' : 'leader';
+    return { role, term: leading, failures };
+  };
+  return { holderId, term, state, stop: () => (stopped ??= finish()) };
 }
 
 function requireTiming(options: ElectionOptions): {

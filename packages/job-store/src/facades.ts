@@ -62,6 +62,6 @@ export function createAsyncReads(reads: JobReads): Asynchronous<JobReads> {
     attempts: async (kind, key) => reads.attempts(kind, key),
     stats: async () => reads.stats(),
     slotCursor: async (schedule) => reads.slotCursor(schedule),
-    slots: async (schedule, limit) => reads.slots(schedule, limit),
+    slots: async (schedule, page) => reads.slots(schedule, page),
   };
 }

@@ -1,4 +1,10 @@
-export { createHolderId, startElection, type Election, type ElectionOptions } from './election.ts';
+export {
+  createHolderId,
+  startElection,
+  type Election,
+  type ElectionOptions,
+  type ElectionState,
+} from './election.ts';
 export { JobStoreError, type JobStoreErrorCode } from './errors.ts';
 export type {
   Asynchronous,
@@ -6,6 +12,7 @@ export type {
   JobReads,
   JobStore,
   JobWrites,
+  SlotPage,
   StoreUpkeep,
   WaitForDueOptions,
 } from './job-store.ts';
@@ -64,4 +71,3 @@ export type {
   SqlValue,
   SyncJobStore,
 } from './sqlite-job-store.ts';
-export { startLeaderLoop, type LeaderLoop, type LeaderLoopOptions, type LeaderState } from './leader-loop.ts';

@@ -50,11 +50,11 @@ export function createReads(context: ReadContext): JobReads {
       const cursor = slots.cursor.get({ schedule });
       return cursor === undefined ? undefined : parseInteger(cursor);
     },
-    slots(schedule, limit = DEFAULT_LIMIT) {
+    slots(schedule, { limit = DEFAULT_LIMIT, beforeMs = Number.MAX_SAFE_INTEGER } = {}) {
       requireText('schedule', schedule);
-      return slots.slots
-        .all({ schedule, limit: requireInteger('limit', limit, 1, MAX_LIMIT) })
-        .map(rowToSlot);
+      requireInteger('limit', limit, 1, MAX_LIMIT);
+      requireInteger('beforeMs', beforeMs, 0);
+      return slots.slots.all({ schedule, limit, beforeMs }).map(rowToSlot);
     },
   };
 }
@@ -73,7 +73,7 @@ export function guardReads(reads: JobReads, check: () => void): JobReads {
     attempts: guarded((kind, key) => reads.attempts(kind, key)),
     stats: guarded(() => reads.stats()),
     slotCursor: guarded((schedule) => reads.slotCursor(schedule)),
-    slots: guarded((schedule, limit) => reads.slots(schedule, limit)),
+    slots: guarded((schedule, page) => reads.slots(schedule, page)),
   };
 }
 

@@ -86,9 +86,25 @@ export interface JobWrites {
   resume(kind?: string): boolean;
   /**
    * Decides one slot of a schedule: record, cursor and the raised watermarks in one transaction. Refused when a higher
-   * term is known or the slot was decided before.
+   * term is known, or when this slot or a later one was decided before: slots left out in between count as decided with it.
    */
   decideSlot(request: SlotRequest): SlotResult;
+}
+
+/** Which decided slots to read. */
+export interface SlotPage {
+  /**
+   * How many at most, 1 to 1,000.
+   *
+   * @defaultValue 100
+   */
+  readonly limit?: number;
+  /**
+   * Only slots before this instant, UTC ms: the last one of the page before.
+   *
+   * @defaultValue the newest
+   */
+  readonly beforeMs?: number;
 }
 
 /** What only reads jobs. Never waits for writers. */
@@ -107,9 +123,9 @@ export interface JobReads {
    * The latest decisions of a schedule, newest first.
    *
    * @param schedule - whose
-   * @param limit - how many at most, 1 to 1,000
+   * @param page - how many at most (1 to 1,000, default 100), and only those before an instant (UTC ms)
    */
-  slots(schedule: string, limit?: number): readonly Slot[];
+  slots(schedule: string, page?: SlotPage): readonly Slot[];
 }
 
 /** The calls of an interface, each answering with a promise. */

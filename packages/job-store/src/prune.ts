@@ -38,7 +38,6 @@ export async function prune(context: PruneContext, request: PruneRequest): Promi
 export function pruneSlots({ transactions, slots }: PruneContext, beforeMs: number): Promise<number> {
   requireInteger('beforeMs', beforeMs, 0);
   return transactions.whenFree(() => {
-    slots.raisePruned.run({ beforeMs });
     return slots.deleteSlots.run({ beforeMs }).changes;
   });
 }

@@ -7,12 +7,10 @@ export interface SlotStatements {
   readonly raiseFence: Prepared;
   readonly fence: Prepared;
   readonly slot: Prepared;
-  readonly isPruned: Prepared;
   readonly insertSlot: Prepared;
   readonly moveCursor: Prepared;
   readonly cursor: Prepared;
   readonly slots: Prepared;
-  readonly raisePruned: Prepared;
   readonly deleteSlots: Prepared;
 }
 
@@ -25,9 +23,6 @@ insert into leadership_fences (leadership, term) values (@leadership, @term)
 on conflict (leadership) do update set term = excluded.term where excluded.term > term`),
     fence: prepare('select term from leadership_fences where leadership = @leadership').pluck(),
     slot: prepare('select * from schedule_slots where schedule = @schedule and slot_ms = @slotMs'),
-    isPruned: prepare(
-      'select 1 from schedule_cursors where schedule = @schedule and pruned_slot_ms >= @slotMs',
-    ).pluck(),
     insertSlot: prepare(`
 insert into schedule_slots (schedule, slot_ms, leadership, term, decision, reason, decided_at_ms)
 values (@schedule, @slotMs, @leadership, @term, @decision, @reason, @nowMs)`),
@@ -38,14 +33,9 @@ on conflict (schedule) do update set cursor_slot_ms = max(cursor_slot_ms, exclud
     slots: prepare(`
 select * from schedule_slots
 where schedule = @schedule
+  and slot_ms < @beforeMs
 order by slot_ms desc
 limit @limit`),
-    raisePruned: prepare(`
-update schedule_cursors set pruned_slot_ms = (
-  select max(slot_ms) from schedule_slots s
-  where s.schedule = schedule_cursors.schedule and slot_ms < @beforeMs)
-where exists (select 1 from schedule_slots s
-              where s.schedule = schedule_cursors.schedule and slot_ms < @beforeMs)`),
     deleteSlots: prepare('delete from schedule_slots where slot_ms < @beforeMs'),
   };
 }

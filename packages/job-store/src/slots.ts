@@ -1,6 +1,6 @@
 /**
  * Deciding the slots of schedules: cursor, decision and watermarks move in one transaction of the main file.
- * Invariant: each slot is decided once, and never under a term lower than one this file has seen.
+ * Invariant: slots are decided in order, each once, and never under a term lower than one this file has seen.
  */
 import { enqueueOne, prepareEnqueue, type EnqueueContext, type PreparedEnqueue } from './enqueue.ts';
 import { requireInteger, requireText } from './options.ts';
@@ -48,10 +48,13 @@ export function decideSlot(context: SlotContext, slot: PreparedSlot, nowMs: numb
   const { schedule, slotMs, leadership, term } = slot;
   const currentTerm = raiseFence(statements, leadership, term);
   if (currentTerm > term) return { outcome: 'stale-term', currentTerm };
-  const decided = statements.slot.get({ schedule, slotMs });
-  if (decided !== undefined) return { outcome: 'already-decided', decision: rowToSlot(decided).decision };
-  if (statements.isPruned.get({ schedule, slotMs }) !== undefined) {
-    return { outcome: 'already-decided', decision: undefined };
+  const cursor = statements.cursor.get({ schedule });
+  if (cursor !== undefined && slotMs <= parseInteger(cursor)) {
+    const decided = statements.slot.get({ schedule, slotMs });
+    return {
+      outcome: 'already-decided',
+      decision: decided === undefined ? undefined : rowToSlot(decided).decision,
+    };
   }
   const { decision, reason } = slot;
   statements.insertSlot.run({ schedule, slotMs, leadership, term, decision, reason, nowMs });

@@ -65,7 +65,7 @@ export const TRANSFER_COLUMNS: Readonly<Record<TransferTable, readonly string[]>
   job_tokens: ['value'],
   paused_kinds: ['kind', 'paused_at_ms'],
   leadership_fences: ['leadership', 'term'],
-  schedule_cursors: ['schedule', 'cursor_slot_ms', 'pruned_slot_ms'],
+  schedule_cursors: ['schedule', 'cursor_slot_ms'],
   schedule_slots: words('schedule slot_ms leadership term decision reason decided_at_ms'),
   leaderships: words(`
     name term version holder_id host ttl_ms acquired_at_ms renewed_at_ms lease_expires_at_ms`),

@@ -208,7 +208,8 @@ async function playLeadership(
         const slotMs = command.slot;
         const slot = { schedule: name, slotMs, leadership: name, term: me.term, decision: 'run' };
         const { outcome } = await me.store.decideSlot(slot);
-        const expected = decided.has(slotMs) ? 'already-decided' : 'decided';
+        const isBehind = slotMs <= Math.max(-1, ...decided);
+        const expected = isBehind ? 'already-decided' : 'decided';
         assert.equal(outcome, me.term < highest ? 'stale-term' : expected);
         if (outcome === 'decided') decided.add(slotMs);
       }
@@ -243,5 +244,44 @@ describe('leadership model', () => {
 
     expect((await reopened.acquireLeadership({ ...lead, holderId: 'b' })).term).toBe(3);
     expect(clock.pendingTimers()).toBe(0);
+  });
+});
+
+describe('where an election stands', () => {
+  test('given renewals that fail, it is degraded from the second failure on, and a standby from its deadline on', async () => {
+    const { store, clock } = await setupStores();
+    let isFailing = false;
+    const failing: LeadershipStore = {
+      ...store,
+      acquireLeadership: (request) =>
+        isFailing ? Promise.reject(new Error('disk I/O error')) : store.acquireLeadership(request),
+    };
+    const { election } = stand(failing, clock);
+    await clock.advance(1);
+    expect(election.state()).toEqual({ role: 'leader', term: 1, failures: 0 });
+
+    isFailing = true;
+    await clock.advance(2 * 2000);
+    expect(election.state()).toEqual({ role: 'degraded', term: 1, failures: 2 });
+    await clock.advance(2000);
+
+    expect(election.state()).toMatchObject({ role: 'standby', term: undefined });
+    isFailing = false;
+    await election.stop();
+  });
+
+  test('given an event loop that is too late for the deadline’s timer, the clock alone ends the term', async () => {
+    const { store, clock } = await setupStores();
+    // Monotonic time that runs on while no timer gets its turn.
+    let blockedMs = 0;
+    const { election } = stand(store, { ...clock, monotonicMs: () => clock.monotonicMs() + blockedMs });
+    await clock.advance(1);
+    expect(election.term()).toBe(1);
+
+    blockedMs = 6000;
+
+    expect(election.term()).toBeUndefined();
+    blockedMs = 0;
+    await election.stop();
   });
 });

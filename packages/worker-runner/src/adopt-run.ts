@@ -2,7 +2,7 @@
  * Takes over one run that a dead process left, and settles it by what is on disk and in the process table.
  * Invariant: a run has one owner; it is taken over only from an identity (pid, start time, boot) that is proved dead.
  */
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import {
@@ -15,7 +15,7 @@ import {
 } from '@conductor-run/logging';
 
 import type { EndRequest, StepExit, WorkerExecutor } from './executor.ts';
-import { GUARD_MARK } from './guard.ts';
+import { wasEndedByGuard } from './guard.ts';
 import { identifySelf, parseIdentity, PREPARED_BY, prepareWriting, type StepDeps } from './open-step.ts';
 import { createAttachedExecutor, createSweepingExecutor } from './process-executor.ts';
 import { isProcessAlive, type ProcessIdentity } from './process-table.ts';
@@ -125,7 +125,7 @@ async function takeOver(
     startedMonotonicMs: plan !== undefined && isSameBoot(plan, deps) ? plan.startedMonotonicMs : Number.NaN,
     startedAtMs: writer.state().startedAt ?? meta.createdAt,
     isAdopted: true,
-    formerEnd: formerEnd ?? (existsSync(join(paths.runDir, GUARD_MARK)) ? ENDED_BY_GUARD : undefined),
+    formerEnd: formerEnd ?? (wasEndedByGuard(paths.runDir) ? ENDED_BY_GUARD : undefined),
   });
   shared.connect(session);
   session.note('run_adopted', `Adopted: ${found.kind}`, { kind: found.kind });

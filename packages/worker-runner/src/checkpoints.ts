@@ -38,6 +38,8 @@ export interface RunCheckpointsOptions {
   readonly clock: Clock;
   readonly redactor: Redactor;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Whether a former owner may have written some already. */
+  readonly continuesRun: boolean;
   /** Told of each record. */
   readonly onWritten: (seq: number, type: string) => void;
   /** Told of each failure. */
@@ -90,6 +92,12 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
     turn = turn.then(work);
     return turn;
   };
+  /** Records of former owners count too. */
+  const countEarlier = async (): Promise<undefined> => {
+    const records = await manager.list();
+    recordCount = records.length;
+    lastSeq = records.at(-1)?.seq ?? 0;
+  };
   const captureAll = async (occasion: CheckpointOccasion): Promise<void> => {
     isBusy = true;
     const startedMs = clock.monotonicMs();
@@ -97,7 +105,10 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
     if (request.runtime.repoRoot !== undefined) {
       await attempt('git diff', () => writeGitDiff(manager, request, giveUp.signal));
     }
-    if (occasion === 'final') await attempt('test report', () => writeTestOutput(manager, request));
+    if (occasion === 'final') {
+      await attempt('test report', () => writeTestOutput(manager, request));
+      if (options.continuesRun) await attempt('earlier records', countEarlier);
+    }
     cadence.noteCapture(clock.monotonicMs() - startedMs);
     isBusy = false;
   };

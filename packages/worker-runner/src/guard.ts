@@ -31,7 +31,12 @@ export interface Guard {
 export const ATTACHED_GUARD_DIR = '.guard';
 
 /** A file in the run directory that says the guard ended the run. */
-export const GUARD_MARK = 'lease-ended';
+const GUARD_MARK = 'lease-ended';
+
+/** Whether the guard ended the run. */
+export function wasEndedByGuard(runDir: string): boolean {
+  return existsSync(join(runDir, GUARD_MARK));
+}
 
 /** Milliseconds since boot, suspended time included: what the guard goes by. `undefined` where there is no /proc. */
 export function readUptimeMs(): number | undefined {

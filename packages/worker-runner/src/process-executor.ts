@@ -7,6 +7,7 @@ import { join } from 'node:path';
 
 import { resolveCommand } from './command.ts';
 import type { EndRequest, StepContext, StepExit, WorkerExecutor } from './executor.ts';
+import { wasEndedByGuard } from './guard.ts';
 import { endTree, type TreeEnd } from './kill-ladder.ts';
 import type { ProcessEntry, ProcessIdentity } from './process-table.ts';
 import { createProcessTree, type ProcessTree } from './process-tree.ts';
@@ -150,6 +151,8 @@ async function settleExit(context: StepContext, exit: WorkerExit, tree: ProcessT
   const { survivors } = left.length === 0 ? NOBODY_LEFT : await climb(context, tree, graceSec);
   const base = { stragglers: left.map(toStraggler), survivors: survivors.map(toStraggler) };
   if (!wasKilled) return { how: 'exited', exitCode: exit.exitCode, ...base, ...cpuOf(context) };
+  // The guard was faster than our own clocks: we were stopped, or stuck.
+  if (wasEndedByGuard(context.writer.paths.runDir)) return { how: 'lost', reason: 'lease_lost', ...base };
   return { how: 'lost', reason: left.length > 0 ? 'wrapper_lost' : 'killed_from_outside', ...base };
 }
 

@@ -109,7 +109,8 @@ const variableName = z.string().superRefine((name, context) => {
 const runtimeSchema = z.strictObject({
   repoRoot: absolutePath.optional(),
   worktreePath: absolutePath,
-  runsRootDir: absolutePath,
+  // The guard's list has a line for each run.
+  runsRootDir: absolutePath.refine((value) => !value.includes('\n'), 'expected no line break'),
   env: z.record(variableName, noNul).default({}),
   passEnv: z.array(variableName).readonly().default([]),
 });

@@ -30,9 +30,13 @@ import { WRAPPER_FILES } from './wrapper.ts';
 export async function settleRun(session: StepSession, exit: StepExit): Promise<StepResult> {
   const { writer, request } = session.options;
   const findings = session.stopWatching();
-  if (exit.how !== 'deferred') await session.checkpoints.capture('final');
   const verdict = judge(exit, session.endRequest(), findings.said, request.limits.blockedExitCodes);
   try {
+    if (exit.how !== 'deferred') {
+      // Nobody writes any more: the last checkpoint sees the last line.
+      await writer.finishOutput();
+      await session.checkpoints.capture('final');
+    }
     const outcome = await closeRecord(session, verdict, exit);
     const result = await buildResult(session, { ...verdict, outcome }, exit, findings);
     writeResult(writer.paths.runDir, result);

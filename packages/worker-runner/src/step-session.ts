@@ -138,6 +138,7 @@ export function openSession(options: SessionOptions): StepSession {
     clock,
     redactor: options.redactor,
     env: options.host.env,
+    continuesRun: options.isAdopted,
     onWritten: (seq, type) => {
       note('checkpoint_written', `Checkpoint ${seq}: ${type}`, { seq, type });
       void saveCheckpointSeq(options, seq);

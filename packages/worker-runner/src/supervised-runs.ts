@@ -75,6 +75,7 @@ export function createSupervisedRuns(options: SupervisedRunsOptions): Supervised
 
   const remove = (key: string): void => {
     runsByKey.delete(key);
+    deciders.forget(key);
     options.onChange();
   };
   const releaseHeld = (key: string): void => {
@@ -86,11 +87,10 @@ export function createSupervisedRuns(options: SupervisedRunsOptions): Supervised
     const key = keyOf(name);
     runsByKey.set(key, run);
     const onEnd = (): void => {
-      if (lease !== undefined)
-        heldByKey.set(
-          key,
-          holdOn(deps, lease, () => releaseHeld(key)),
-        );
+      if (lease !== undefined) {
+        const release = (): void => releaseHeld(key);
+        heldByKey.set(key, holdOn(deps, lease, release));
+      }
       remove(key);
     };
     run.result.then(onEnd, (error: unknown) => {
@@ -227,10 +227,6 @@ async function keepAdopted(options: KeepAdoptedOptions): Promise<HeldLease | und
 
 /** Keeps the lease of a finished run until somebody has taken note of the result, so that no other node runs it again. */
 function holdOn(deps: StepDeps, held: HeldLease, release: () => void): { release(): void } {
-  if (held.lease.holdAfterEndMs <= 0) {
-    held.kept.release();
-    return { release: () => undefined };
-  }
   const timer = deps.clock.setTimer(held.lease.holdAfterEndMs, release);
   return {
     release() {
@@ -244,6 +240,7 @@ function holdOn(deps: StepDeps, held: HeldLease, release: () => void): { release
 function createDeciders(): {
   connect(key: string, decide: Authorizer): void;
   ask(key: string, question: AuthorizationQuestion): Promise<AuthorizationAnswer>;
+  forget(key: string): void;
 } {
   const decideByKey = new Map<string, Authorizer>();
   const waiting = new Map<string, (() => void)[]>();
@@ -251,6 +248,10 @@ function createDeciders(): {
     connect(key, decide) {
       decideByKey.set(key, decide);
       for (const wake of waiting.get(key) ?? []) wake();
+      waiting.delete(key);
+    },
+    forget(key) {
+      decideByKey.delete(key);
       waiting.delete(key);
     },
     async ask(key, question) {

@@ -27,6 +27,8 @@ import { isAlive, setup, until } from './fixtures/setup.ts';
 const soak = inject('soak');
 const clock = createRealClock();
 const quick = { idleExitMs: 300 };
+/** In the shell: until the test says so. */
+const WAIT_FOR_GO = 'while [ ! -e go ]; do sleep 0.02; done';
 
 /** A fresh bundle whose supervisor is gone after the test. */
 function setupSupervised(): ReturnType<typeof setup> & { readonly supervisorPid: () => number } {
@@ -184,26 +186,35 @@ describe('startSupervised', () => {
   });
 
   test('given a step that ended while nobody looked after it, when adopted, its exit code is known', async () => {
-    const { requestOf, runsDir, supervisorPid } = setupSupervised();
-    const step = await startSupervised(requestOf('echo $$ > started; sleep 0.3; exit 9'), quick);
+    const { requestOf, runsDir, worktree, supervisorPid } = setupSupervised();
+    const step = await startSupervised(
+      requestOf(`echo out; ${WAIT_FOR_GO}; exit 9`, { checkpoint: {} }),
+      quick,
+    );
     step.detach();
+    await until('the summary', () => readdirSync(join(step.runDir, 'checkpoints')).includes('index.ndjson'));
     await killAndWait(supervisorPid());
+    writeFileSync(join(worktree, 'go'), '');
     await until('the exit file', () => existsSync(join(step.runDir, 'exit')));
 
     const [adopted] = await adoptRuns(runsDir, quick);
 
     expect(adopted?.kind).toBe('exited');
-    expect(await adopted?.result).toMatchObject({ outcome: 'failed', exitCode: 9, adopted: true });
+    const result = await adopted?.result;
+    expect(result).toMatchObject({ outcome: 'failed', exitCode: 9, adopted: true });
+    // The summary of the first owner, and the tail of the second.
+    expect(result).toMatchObject({ metrics: { checkpointCount: 2 }, checkpoint: { lastSeq: 2 } });
   });
 
   test('given a step that ended before its start was recorded, when adopted, it is settled all the same', async () => {
-    const { requestOf, runsDir, supervisorPid } = setupSupervised();
-    const step = await startSupervised(requestOf('sleep 0.3'), quick);
+    const { requestOf, runsDir, worktree, supervisorPid } = setupSupervised();
+    const step = await startSupervised(requestOf(WAIT_FOR_GO), quick);
     step.detach();
     await until('the wrapper', () => runStatus(pathsOf(runsDir, step.runId)).state.process?.pid);
     await killAndWait(supervisorPid());
     const statePath = join(step.runDir, 'state.json');
     writeFileSync(statePath, readFileSync(statePath, 'utf8').replace('"running"', '"prepared"'));
+    writeFileSync(join(worktree, 'go'), '');
     await until('the exit file', () => existsSync(join(step.runDir, 'exit')));
 
     const [adopted] = await adoptRuns(runsDir, quick);

@@ -67,8 +67,8 @@ async function explainJob(context: Context, name: string, key: string): Promise<
       job: name,
       key,
       waiting: await explainWaiting(store, name, key, definition, nowMs),
-      slots: key === DEFAULT_KEY ? await store.slots(name, MAX_SLOTS) : [],
-      changes: key === DEFAULT_KEY ? await store.slots(watchSlotName(name), MAX_SLOTS) : [],
+      slots: key === DEFAULT_KEY ? await store.slots(name, { limit: MAX_SLOTS }) : [],
+      changes: key === DEFAULT_KEY ? await store.slots(watchSlotName(name), { limit: MAX_SLOTS }) : [],
       upcoming,
       attempts: (await store.attempts(name, key)).slice(-MAX_ATTEMPTS),
     };

@@ -2,10 +2,9 @@
  * One node: heartbeat, leadership, ticks, dispatcher, started in this order and stopped in reverse.
  * Invariant: losing leadership stops scheduling, never a running step; a failed start leaves nothing running.
  */
-import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 
-import { type JobStore, type LeaderLoop, startLeaderLoop } from '@conductor-run/job-store';
+import { createHolderId, type Election, type JobStore, startElection } from '@conductor-run/job-store';
 import type { AppLogger } from '@conductor-run/logging';
 import { createTimedJobs, type Gate, type Runner } from '@conductor-run/timed-jobs';
 
@@ -92,7 +91,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     {
       name: 'leadership',
       async start() {
-        const leader = startNodeLeaderLoop(options, () => timedJobs.wake('leadership changed'), onError);
+        const leader = startNodeElection(options, () => timedJobs.wake('leadership won'));
         parts.leader = leader;
         const { leaseTtlMs, leaseRenewDeadlineMs, leaseRetryMs } = settings;
         return {
@@ -148,7 +147,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 
 /** What is there once its step has started. */
 interface Parts {
-  leader: LeaderLoop | undefined;
+  leader: Election | undefined;
   dispatcher: Dispatcher | undefined;
 }
 
@@ -194,7 +193,7 @@ function createNodeTimedJobs(options: DaemonOptions, parts: Parts, lostAttempts:
 function createGate({ config, store }: DaemonOptions, parts: Parts): Gate {
   return {
     async schedule(work) {
-      const term = parts.leader?.leadingTerm();
+      const term = parts.leader?.term();
       if (term === undefined) return { decision: 'skipped_not_leader' };
       if ((await store.stats()).isPaused) return { decision: 'skipped_system_paused' };
       await work({ controllerId: config.settings.nodeId, host: config.settings.host, term });
@@ -203,27 +202,21 @@ function createGate({ config, store }: DaemonOptions, parts: Parts): Gate {
   };
 }
 
-function startNodeLeaderLoop(
-  { config, io, store, logger }: DaemonOptions,
-  onLeading: () => void,
-  onError: (error: unknown, doing: string) => void,
-): LeaderLoop {
+function startNodeElection({ config, io, store, logger }: DaemonOptions, onElected: () => void): Election {
   const { settings } = config;
-  return startLeaderLoop(store, {
+  return startElection({
+    store,
     name: LEADERSHIP,
-    // Another start of the same node is another holder: what the first one still has in flight is fenced off.
-    holderId: `${settings.nodeId}/${randomUUID()}`,
     host: settings.host,
+    // Another start of the same node is another holder: what the first one still has in flight is fenced off.
+    holderId: createHolderId(settings.nodeId),
     ttlMs: settings.leaseTtlMs,
     renewDeadlineMs: settings.leaseRenewDeadlineMs,
     retryMs: settings.leaseRetryMs,
     renewFailureThreshold: settings.renewFailureThreshold,
     clock: io.clock,
-    onChange: (state) => {
-      logger.info({ ...state }, 'leadership.changed');
-      if (state.term !== undefined) onLeading();
-    },
-    onError: (error) => onError(error, 'renew leadership'),
+    logger,
+    onElected,
   });
 }
 

@@ -135,7 +135,7 @@ async function tellOfLost(
 }
 
 async function isTold(store: JobStore, job: JobDefinition, key: string, attempt: Attempt): Promise<boolean> {
-  const told = await store.slots(lostSlotName(job, key), 1_000);
+  const told = await store.slots(lostSlotName(job, key), { limit: 1_000 });
   return told.some(({ slotMs }) => slotMs === endOf(attempt));
 }
 

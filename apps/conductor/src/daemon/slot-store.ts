@@ -21,10 +21,9 @@ export function createSlotStore(store: JobStore, jobs: ReadonlyMap<string, JobDe
       const answer = await store.decideSlot({ schedule, slotMs, term, decision, reason, effect });
       return { outcome: OUTCOMES[answer.outcome] };
     },
-    async decisions(schedule, { before = Number.POSITIVE_INFINITY, limit }) {
-      const slots = await store.slots(schedule, MAX_SLOTS);
-      const wanted = slots.filter(({ slotMs }) => slotMs < before).slice(0, limit);
-      return wanted.map((slot) => {
+    async decisions(schedule, { before, limit }) {
+      const slots = await store.slots(schedule, { limit, ...(before !== undefined && { beforeMs: before }) });
+      return slots.map((slot) => {
         const { decision, reason } = words.parse(slot);
         return { slotMs: slot.slotMs, decision, reason, term: slot.term };
       });
@@ -65,5 +64,3 @@ const OUTCOMES = {
   'already-decided': 'already_decided',
   'stale-term': 'stale_term',
 } as const;
-
-const MAX_SLOTS = 1_000;

@@ -95,9 +95,8 @@ create table leadership_fences (
 
 create table schedule_cursors (
   schedule        text    primary key,
-  cursor_slot_ms  integer not null,
-  -- slots up to here were pruned and count as decided
-  pruned_slot_ms  integer
+  -- every slot up to here counts as decided, also one without a record
+  cursor_slot_ms  integer not null
 ) strict, without rowid;
 
 create table schedule_slots (

@@ -151,6 +151,24 @@ export function leadershipCases(setup: ContractSetup): readonly ContractCase[] {
     ),
     contractCase(
       setup,
+      'given a decided slot, when an earlier one is decided, it is refused and has no effect, and pages go back from an instant',
+      async ({ store }) => {
+        const { term } = await ask(store, 'a');
+        for (const slotMs of [1000, 2000, 3000]) await store.decideSlot(slot(term, slotMs));
+
+        const late = { ...slot(term, 1500), effect: [{ kind: 'late', key: 'k' }] };
+        assert.deepEqual(await store.decideSlot(late), { outcome: 'already-decided', decision: undefined });
+
+        assert.equal(await store.get('late', 'k'), undefined);
+        const page = await store.slots('nightly', { beforeMs: 3000, limit: 1 });
+        assert.deepEqual(
+          page.map(({ slotMs }) => slotMs),
+          [2000],
+        );
+      },
+    ),
+    contractCase(
+      setup,
       'given pruned slots, when one of them is decided again, it is refused',
       async ({ store }) => {
         const { term } = await ask(store, 'a');
