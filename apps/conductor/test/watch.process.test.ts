@@ -88,6 +88,7 @@ describe('watch command', () => {
     expect(warnings).toHaveLength(1);
     expect(warnings[0]?.err?.message).toContain('printed "many", expected one whole number');
     expect(await watermarkOf(scratch)).toBe(1742);
+    expect((await scratch.conductor('why', 'one')).stdout).toContain('watches command, acted on up to 1742');
   });
 
   test('given a command that hangs, schedules go on, and SIGTERM ends the daemon and the command', async () => {
