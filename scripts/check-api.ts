@@ -101,6 +101,7 @@ function checkEntry(
     messageCallback: (message) => {
       message.handled = true;
       if (message.messageId === 'ae-undocumented' && selfExplaining.test(message.text)) return;
+      if (message.messageId === 'ae-forgotten-export' && mainExports(path, message.text)) return;
       if (message.logLevel === ExtractorLogLevel.Error)
         problems.push(`${folder}: ${describe(message, path)}`);
     },
@@ -112,6 +113,14 @@ function checkEntry(
     );
   }
   return problems;
+}
+
+/** A subpath such as ./testing may speak of what the package's main entry point exports. */
+function mainExports(path: string, text: string): boolean {
+  const symbol = /The symbol "(\w+?)(?:_\d+)?"/.exec(text)?.[1];
+  if (symbol === undefined || text.includes('entry point index.d.ts')) return false;
+  const main = readFileSync(join(path, 'dist', 'index.d.ts'), 'utf8');
+  return new RegExp(`\\b${symbol}\\b`).test(main);
 }
 
 function describe(message: ExtractorMessage, path: string): string {

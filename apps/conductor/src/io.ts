@@ -5,7 +5,9 @@ import type { Clock } from '@conductor-run/clock';
 
 /** Streams, environment and time of one invocation. */
 export interface CliIo {
+  /** What programs read: tables, JSON, the output of steps. */
   readonly stdout: Writable;
+  /** What people read: errors, progress, the steps' own stderr. */
   readonly stderr: Writable;
   /** Whether stderr is a terminal: progress is drawn there. */
   readonly isTerminal: boolean;
@@ -13,8 +15,11 @@ export interface CliIo {
   readonly columns: number;
   /** Whether colours are wanted, `NO_COLOR` and `FORCE_COLOR` heeded. */
   readonly hasColor: boolean;
+  /** The environment: settings, and what jobs pass on to their steps. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Where relative paths start and the config is looked for, absolute. */
   readonly cwd: string;
+  /** Where time comes from. */
   readonly clock: Clock;
   /**
    * Calls `listener` on SIGINT, SIGTERM and SIGHUP.

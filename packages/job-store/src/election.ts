@@ -56,11 +56,23 @@ export interface ElectionOptions {
   readonly preferredHolderId?: string;
   /** Called when the leadership is won. The signal aborts when it is lost or given up. Must not throw. */
   readonly onElected: (term: number, signal: AbortSignal) => void;
-  /** @defaultValue the real clock */
+  /**
+   * Where time comes from.
+   *
+   * @defaultValue the real clock
+   */
   readonly clock?: Clock;
-  /** @defaultValue the system's randomness */
+  /**
+   * A number from 0 up to, not including, 1: spreads those who ask.
+   *
+   * @defaultValue the system's
+   */
   readonly random?: () => number;
-  /** @defaultValue silence */
+  /**
+   * Told of leadership won, lost and out of reach.
+   *
+   * @defaultValue silence
+   */
   readonly logger?: Logger;
 }
 

@@ -23,17 +23,19 @@ const LEASE: Lease = {
 };
 const SLOT: SlotRequest = { schedule: 's', slotMs: 1, term: 1, decision: 'run' };
 
+/** A value as callers without types pass it. */
+function untyped(value: unknown): never {
+  return value as never;
+}
+
 type Attempted = readonly [name: string, call: (store: SqliteJobStore) => Promise<unknown>];
 
 const badCalls: readonly Attempted[] = [
   ['an empty kind', (store) => store.enqueue({ kind: '', key: 'a' })],
   ['a long key', (store) => store.enqueue({ kind: 'a', key: 'x'.repeat(1001) })],
-  ['a key that is no text', (store) => store.enqueue({ kind: 'a', key: 7 as unknown as string })],
+  ['a key that is no text', (store) => store.enqueue({ kind: 'a', key: untyped(7) })],
   ['a zero watermark', (store) => store.enqueue({ ...BUILD, watermark: 0 })],
-  [
-    'a payload JSON cannot hold',
-    (store) => store.enqueue({ ...BUILD, payload: (() => 1) as unknown as null }),
-  ],
+  ['a payload JSON cannot hold', (store) => store.enqueue({ ...BUILD, payload: untyped(() => 1) })],
   ['negative retries', (store) => store.enqueue({ ...BUILD, retries: -1 })],
   ['one bad request of many', (store) => store.enqueueMany([BUILD, { ...BUILD, priority: 0.5 }])],
   ['a lease of no time', (store) => store.claim({ ...BUILD, ...CLAIM, leaseMs: 0 })],
@@ -41,7 +43,7 @@ const badCalls: readonly Attempted[] = [
   ['a negative limit', (store) => store.claimNext({ ...CLAIM, limits: { kinds: { a: -1 } } })],
   ['a fractional key limit', (store) => store.claimNext({ ...CLAIM, limits: { perConcurrencyKey: 0.5 } })],
   ['a lease without token', (store) => store.heartbeat({ ...LEASE, token: 0 }, 1000)],
-  ['an error that is no text', (store) => store.fail(LEASE, { error: undefined as unknown as string })],
+  ['an error that is no text', (store) => store.fail(LEASE, { error: untyped(undefined) })],
   [
     'a negative backoff',
     (store) => store.fail(LEASE, { error: 'x', retry: { policy: 'fixed', delayMs: -1 } }),

@@ -127,6 +127,12 @@ export const LIFECYCLE_EVENT_TYPES = [
   'stream_truncated',
   'checkpoint_written',
   'kill_escalated',
+  'end_requested',
+  'stragglers_ended',
+  'checkpoint_failed',
+  'step_event_rejected',
+  'function_abandoned',
+  'runner_warning',
 ] as const;
 
 /** A kind of lifecycle event this version writes. */

@@ -121,7 +121,7 @@ export function openSession(options: SessionOptions): StepSession {
   const note: StepSession['note'] = (type, message, details, level = 'info') => {
     try {
       // The writer's own list is of what logging itself writes; its readers accept any word.
-      const lifecycleType = type as LifecycleEventType;
+      const lifecycleType = type;
       const data = details === undefined ? {} : { data: details };
       const durable = type === 'end_requested';
       tell(options, writer.event({ type: lifecycleType, level, message, durable, ...data }));
