@@ -237,10 +237,10 @@ function startNodeDispatcher(
     jobLeaseMs: settings.jobLeaseMs,
     clock: io.clock,
     runTask: async (lease) =>
-      options.onTask(await notifications.around(lease, () => runLeasedTask(lease, options))),
+      options.onTask(await notifications.around(lease, () => runLeasedTask(lease, options), false)),
     left: left.map(({ lease, resume }) => [
       `go on with job ${lease.kind}`,
-      notifications.around(lease, resume).then((outcome) => options.onTask(outcome)),
+      notifications.around(lease, resume, true).then((outcome) => options.onTask(outcome)),
     ]),
     onError,
   });
