@@ -50,6 +50,7 @@ export interface JobDefinition {
   readonly schedule: ScheduleSpec | undefined;
   /** What makes it due when it changes. */
   readonly watch: WatchDefinition | undefined;
+  /** Whom it tells how its attempts end. */
   readonly notify: NotifyDefinition | undefined;
   /** Commit-ish each task gets a work tree of its own from; `undefined` runs in the config file's folder. */
   readonly worktreeBase: string | undefined;

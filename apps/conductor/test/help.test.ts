@@ -3,9 +3,8 @@ import { Writable } from 'node:stream';
 import { createRealClock } from '@conductor-run/clock';
 import { describe, expect, test } from 'vitest';
 
-import { createProgram } from '../src/cli.ts';
+import { createProgram, runCli } from '../src/cli.ts';
 import { describeCommand, flattenCommands } from '../src/command-tree.ts';
-import { runCli } from '../src/cli.ts';
 
 function setup() {
   let printed = '';

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { createServer } from 'node:net';
 
 import { createRealClock } from '@conductor-run/clock';
 import { describe, expect, test } from 'vitest';
@@ -119,7 +120,6 @@ describe('webhook', () => {
   });
 
   test('given a receiver that never answers, stop ends after its grace and logs what was not delivered', async () => {
-    const { createServer } = await import('node:net');
     const server = createServer();
     await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
     const address = server.address();

@@ -74,16 +74,18 @@ describe('notify', () => {
 
   test('given a job whose owner died for good, the leader tells that it is lost, once', async () => {
     const scratch = createScratch({
-      'conductor.yaml': `${TIMES}jobLeaseMs: 1000\njobs:\n  gone: { command: sleep 60, ${HOOK} }\n`.replace(
-        'jobLeaseMs: 2000\n',
-        '',
-      ),
+      'conductor.yaml':
+        `${TIMES}jobLeaseMs: 1000\njobs:\n  gone: { command: "while [ ! -e go ]; do sleep 0.05; done", ${HOOK} }\n`.replace(
+          'jobLeaseMs: 2000\n',
+          '',
+        ),
     });
     const owner = scratch.start('run', 'gone');
     await until('it runs', async () => (await scratch.conductor('why', 'gone')).stdout.includes('runs on'));
     owner.child.kill('SIGKILL');
     const one = scratch.start('start', '--node-id', 'one');
     await until('it is told', () => told(scratch).length > 0);
+    scratch.write({ go: '' });
     one.child.kill('SIGTERM');
     await one.ended;
     scratch.start('start', '--node-id', 'two');
@@ -91,11 +93,12 @@ describe('notify', () => {
       (await scratch.conductor('leader')).stdout.includes('leads, term 2'),
     );
     await scratch.conductor('enqueue', 'gone');
-    await until('it runs again', async () =>
-      (await scratch.conductor('why', 'gone')).stdout.includes('runs on two'),
-    );
+    await until('it is told that it went well', () => told(scratch).length > 1);
 
-    expect(told(scratch)).toMatchObject([{ event: 'lost', attempt: 1 }]);
+    expect(told(scratch)).toMatchObject([
+      { event: 'lost', attempt: 1 },
+      { event: 'recovered', attempt: 2 },
+    ]);
   });
 
   test('given a webhook whose secret has no value, the daemon refuses to start and says which', async () => {
@@ -107,5 +110,30 @@ describe('notify', () => {
 
     expect(exitCode).toBe(2);
     expect(stderr).toContain('the variable NO_SUCH has no value');
+  });
+});
+
+describe('notify after a restart', () => {
+  test('given an attempt after a lost one, a daemon that adopts it does not tell of the loss again, and tells how it ends', async () => {
+    const scratch = createScratch({
+      'conductor.yaml': `${TIMES}jobs:\n  slow: { command: "while [ ! -e go ]; do sleep 0.05; done", retry: { max: 3 }, ${HOOK} }\n`,
+    });
+    const owner = scratch.start('run', 'slow');
+    await until('it runs', async () => (await scratch.conductor('why', 'slow')).stdout.includes('runs on'));
+    owner.child.kill('SIGKILL');
+    const first = scratch.start('start', '--node-id', 'n');
+    await until('it is told that it was lost', () => told(scratch).length === 1);
+    await until('its step runs again', () => logOf(scratch, 'step.started').length === 1);
+    first.child.kill('SIGKILL');
+    await first.ended;
+    scratch.start('start', '--node-id', 'n');
+    await until('it is adopted', () => logOf(scratch, 'run.adopted').length > 0);
+    scratch.write({ go: '' });
+    await until('it is told how it ended', () => told(scratch).length === 2);
+
+    expect(told(scratch)).toMatchObject([
+      { event: 'lost', attempt: 1 },
+      { event: 'recovered', attempt: 2 },
+    ]);
   });
 });

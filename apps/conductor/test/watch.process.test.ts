@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, utimesSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, utimesSync } from 'node:fs';
 import path from 'node:path';
 
 import { describe, expect, test } from 'vitest';
@@ -88,12 +88,13 @@ describe('watch command', () => {
     expect(warnings).toHaveLength(1);
     expect(warnings[0]?.err?.message).toContain('printed "many", expected one whole number');
     expect(await watermarkOf(scratch)).toBe(1742);
+    expect((await scratch.conductor('why', 'one')).stdout).toContain('watches command, acted on up to 1742');
   });
 
   test('given a command that hangs, schedules go on, and SIGTERM ends the daemon and the command', async () => {
     const scratch = createScratch({
       'conductor.yaml': `${TIMES}jobs:
-  stuck: { command: "true", watch: { command: "echo $$ > pid; sleep 60; echo 1" } }
+  stuck: { command: "true", watch: { command: "echo $$ > pid; sleep 15; touch late; sleep 60" } }
   tick: { command: echo ran >> ran.log, schedule: { every: 500ms } }
 `,
     });
@@ -105,6 +106,8 @@ describe('watch command', () => {
 
     expect((await ended).exitCode).toBe(0);
     expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+    // It was not waited for either.
+    expect(existsSync(path.join(scratch.dir, 'late'))).toBe(false);
   });
 });
 

@@ -61,7 +61,7 @@ async function printLog(context: Context, file: string, wanted: Wanted): Promise
       const more = await readLines(file, offset);
       show(more?.lines ?? []);
       offset = more?.end ?? 0;
-      await Promise.race([context.io.clock.sleep(LOOK_MS), aborted(abort.signal)]);
+      await pause(context, abort.signal);
     }
   } finally {
     release();
@@ -89,10 +89,13 @@ async function readLines(
   }
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+/** Waits a moment, or until Ctrl-C. */
+async function pause({ io }: Context, signal: AbortSignal): Promise<void> {
+  try {
+    await io.clock.sleep(LOOK_MS, { signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
 }
 
 function parseTail(value: CliOptions[string]): number {

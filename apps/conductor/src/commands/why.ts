@@ -43,7 +43,9 @@ interface Explanation {
   readonly key: string;
   readonly waiting: Waiting;
   readonly slots: readonly Slot[];
-  /** What its watch has seen, newest first; `slotMs` is the value. */
+  /** What it watches, and the newest value that was acted on; `null` when it watches nothing. */
+  readonly watch: { readonly kind: string; readonly seen: number | null } | null;
+  /** The changes its watch has seen, newest first, as far as they are kept; `slotMs` is the value. */
   readonly changes: readonly Slot[];
   readonly upcoming: readonly ForecastSlot[];
   readonly attempts: readonly Attempt[];
@@ -68,6 +70,10 @@ async function explainJob(context: Context, name: string, key: string): Promise<
       key,
       waiting: await explainWaiting(store, name, key, definition, nowMs),
       slots: key === DEFAULT_KEY ? await store.slots(name, { limit: MAX_SLOTS }) : [],
+      watch:
+        definition?.watch === undefined
+          ? null
+          : { kind: definition.watch.kind, seen: (await store.slotCursor(watchSlotName(name))) ?? null },
       changes: key === DEFAULT_KEY ? await store.slots(watchSlotName(name), { limit: MAX_SLOTS }) : [],
       upcoming,
       attempts: (await store.attempts(name, key)).slice(-MAX_ATTEMPTS),
@@ -78,7 +84,7 @@ async function explainJob(context: Context, name: string, key: string): Promise<
 }
 
 function describe(context: Context, explanation: Explanation, nowMs: number): string {
-  const { job, key, waiting, slots, changes, upcoming, attempts } = explanation;
+  const { job, key, waiting, slots, watch, changes, upcoming, attempts } = explanation;
   const { paint } = context;
   const name = key === DEFAULT_KEY ? job : `${job} (${stripControl(key)})`;
   const hint = waiting.hint === undefined ? '' : `${paint('dim', waiting.hint)}\n`;
@@ -87,6 +93,11 @@ function describe(context: Context, explanation: Explanation, nowMs: number): st
   if (next !== undefined) {
     parts.push(
       `next slot ${formatInstant(next.firesAtMs)} (${formatRelative(next.firesAtMs, nowMs)}): ${describeReason(next.decision, next.reason)}\n`,
+    );
+  }
+  if (watch !== null) {
+    parts.push(
+      `watches ${watch.kind}, ${watch.seen === null ? 'nothing seen yet' : `acted on up to ${watch.seen}`}\n`,
     );
   }
   if (slots.length > 0) parts.push(`\n${formatSlots(context, slots, nowMs)}`);

@@ -240,7 +240,7 @@ function takeOn(
   options: DaemonOptions,
   notifications: Notifications,
 ): void {
-  const task = notifications.around(lease, resume).then((outcome) => options.onTask(outcome));
+  const task = notifications.around(lease, resume, true).then((outcome) => options.onTask(outcome));
   dispatcher.takeOn(`go on with job ${lease.kind}`, task);
 }
 
@@ -260,7 +260,7 @@ function startNodeDispatcher(
     jobLeaseMs: settings.jobLeaseMs,
     clock: io.clock,
     runTask: async (lease) =>
-      options.onTask(await notifications.around(lease, () => runLeasedTask(lease, options))),
+      options.onTask(await notifications.around(lease, () => runLeasedTask(lease, options), false)),
     onError,
   });
 }

@@ -71,7 +71,7 @@ async function post(
   target: Extract<NotifyDefinition['target'], { kind: 'webhook' }>,
   { job, env, clock, signal }: DeliverOptions,
 ): Promise<void> {
-  const secret = env[target.secretEnv] ?? job.env.set[target.secretEnv];
+  const secret = job.env.set[target.secretEnv] ?? env[target.secretEnv];
   // Addresses may carry a key: messages name the server only.
   const { origin } = new URL(target.url);
   if (secret === undefined) {

@@ -27,8 +27,14 @@ export interface NotificationsOptions {
 
 /** The notifications of a daemon; whoever makes them stops them. */
 export interface Notifications {
-  /** Runs a task and tells how it ended; gives and throws what the task does. */
-  around(lease: Lease, task: () => Promise<TaskOutcome>): Promise<TaskOutcome>;
+  /**
+   * Runs a task and tells how it ended; gives and throws what the task does.
+   *
+   * @param lease - the claim
+   * @param task - what to run
+   * @param isAdopted - whether a former daemon claimed it, and told what came before
+   */
+  around(lease: Lease, task: () => Promise<TaskOutcome>, isAdopted: boolean): Promise<TaskOutcome>;
   /** Finds attempts that were lost with their node and are not tried again; nobody else would tell. */
   readonly runner: Runner;
   /** Delivers what waits, for a few seconds at most. */
@@ -60,10 +66,14 @@ export function createNotifications(options: NotificationsOptions): Notification
     notifier.tell(job, notification);
   };
   /** What came before; telling less is better than failing a task. */
-  const lookBack = async (job: JobDefinition, lease: Lease): Promise<readonly Attempt[]> => {
+  const lookBack = async (
+    job: JobDefinition,
+    lease: Lease,
+    isAdopted: boolean,
+  ): Promise<readonly Attempt[]> => {
     try {
       const attempts = await store.attempts(lease.kind, lease.key);
-      const lost = lostBefore(lease, attempts);
+      const lost = isAdopted ? undefined : lostBefore(lease, attempts);
       if (lost !== undefined && !(await isTold(store, job, lease.key, lost)))
         tell(job, 'lost', aboutLost(lease.key, lost));
       return attempts.filter((each) => each.attempt < lease.attempt);
@@ -74,11 +84,11 @@ export function createNotifications(options: NotificationsOptions): Notification
   };
 
   return {
-    async around(lease, task) {
+    async around(lease, task, isAdopted) {
       const job = config.jobs.get(lease.kind);
       if (job?.notify === undefined) return task();
       const { key, attempt } = lease;
-      const earlier = await lookBack(job, lease);
+      const earlier = await lookBack(job, lease, isAdopted);
       try {
         const outcome = await task();
         const event = eventOfTask(outcome, earlier);
@@ -152,7 +162,7 @@ function endOf({ finishedAtMs, startedAtMs }: Attempt): number {
 function requireSecret(job: JobDefinition, env: CliIo['env']): void {
   if (job.notify?.target.kind !== 'webhook') return;
   const { secretEnv } = job.notify.target;
-  if ((env[secretEnv] ?? job.env.set[secretEnv] ?? '') !== '') return;
+  if ((job.env.set[secretEnv] ?? env[secretEnv] ?? '') !== '') return;
   throw new ConductorError(
     'config-invalid',
     `Cannot sign notifications of job "${job.name}": the variable ${secretEnv} has no value, expected the secret`,

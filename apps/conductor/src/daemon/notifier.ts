@@ -101,16 +101,10 @@ async function deliverOne(parcel: Parcel, options: NotifierOptions, signal: Abor
         return;
       }
       logger.warn({ ...fields, tries, err: error, delayMs }, 'notification.retried');
-      await Promise.race([clock.sleep(delayMs), aborted(signal)]);
+      // Ended early by a stop, the next try fails at once and is logged.
+      await clock.sleep(delayMs, { signal }).catch(() => undefined);
     }
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 const RETRY_DELAYS_MS = [1_000, 5_000, 25_000];
