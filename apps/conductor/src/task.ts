@@ -47,6 +47,8 @@ export interface TaskOutcome {
   readonly recorded: 'succeeded' | 'failed' | 'released' | 'lease-lost';
   /** One sentence. */
   readonly summary: string;
+  /** Whether it ended because the process that ran it had died. */
+  readonly isLost?: boolean;
 }
 
 /**
@@ -218,7 +220,8 @@ async function record(
   return { recorded: answer.outcome, summary };
 }
 
-function toRetryPolicy({ retry }: JobDefinition): RetryPolicy {
+/** The policy of a job in the store's words. */
+export function toRetryPolicy({ retry }: JobDefinition): RetryPolicy {
   return retry.backoff === 'fixed'
     ? { policy: 'fixed', delayMs: retry.delayMs }
     : { policy: 'exponential', baseMs: retry.delayMs, maxMs: retry.maxDelayMs };

@@ -125,6 +125,34 @@ describe('adoption', () => {
     ]);
   });
 
+  test('given kill -9 of a conductor run, a daemon ends its step, and only then the job is tried again', async () => {
+    const scratch = createScratch({
+      'conductor.yaml': `${TIMES}jobs:
+  task:
+    retry: { max: 1, backoff: fixed, delay: 0s }
+    command: "echo $CONDUCTOR_ATTEMPT >> began.log; echo $$ >> pids.log; [ $CONDUCTOR_ATTEMPT = 2 ] || sleep 63"
+`,
+    });
+    const run = scratch.start('run', 'task');
+    await until('the step runs', () => linesOf(scratch, 'began.log').length === 1);
+    run.child.kill('SIGKILL');
+
+    const daemon = scratch.start('start');
+    await until('the job is done', async () => {
+      const { stdout } = await scratch.conductor('jobs', 'list', '--status', 'done', '--json');
+      return (JSON.parse(stdout) as { jobs: unknown[] }).jobs.length === 1;
+    });
+    daemon.child.kill('SIGTERM');
+
+    expect(linesOf(scratch, 'began.log')).toEqual(['1', '2']);
+    const { stdout } = await scratch.conductor('jobs', 'attempts', 'task', '--json');
+    expect((JSON.parse(stdout) as { attempts: unknown[] }).attempts).toMatchObject([
+      { attempt: 1, outcome: 'failed', error: 'Lost: the process that ran it was killed' },
+      { attempt: 2, outcome: 'succeeded' },
+    ]);
+    expect((await daemon.ended).exitCode).toBe(0);
+  });
+
   test('given a job that runs in the foreground, a daemon that starts beside it leaves its steps alone', async () => {
     const scratch = createScratch({
       'conductor.yaml': `${TIMES}jobs:

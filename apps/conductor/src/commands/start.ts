@@ -40,6 +40,7 @@ async function runDaemon(context: Context, isOnce: boolean): Promise<number> {
     clock: io.clock,
   });
   const signals = listenForSignals(context);
+  const stopping = new AbortController();
   let failed = 0;
   try {
     await withStore(context, async (store) => {
@@ -54,6 +55,7 @@ async function runDaemon(context: Context, isOnce: boolean): Promise<number> {
         store,
         logger,
         hurry: signals.hurry,
+        stopping: stopping.signal,
         onStarted: say,
         onTask: ({ results, recorded, summary, taskId }) => {
           const last = results.at(-1);
@@ -68,6 +70,7 @@ async function runDaemon(context: Context, isOnce: boolean): Promise<number> {
       context.print(`${paint('strong', 'conductor is up')}, log in ${logFile}; Ctrl-C drains and stops\n`);
       await untilStopped(daemon, signals, isOnce);
       context.print('stopping: nothing new starts, running steps end first; Ctrl-C again ends them\n');
+      stopping.abort();
       await daemon.stop();
       logger.info({}, 'daemon.stopped');
       context.print('stopped\n');

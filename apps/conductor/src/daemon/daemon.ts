@@ -37,6 +37,8 @@ export interface DaemonOptions {
   readonly onTask: (outcome: TaskOutcome) => void;
   /** Aborted when running steps are to be ended without waiting for them. */
   readonly hurry: AbortSignal;
+  /** Aborted when the daemon begins to stop. */
+  readonly stopping: AbortSignal;
 }
 
 /** A running daemon; whoever starts it stops it. */

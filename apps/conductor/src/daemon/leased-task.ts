@@ -19,7 +19,7 @@ import {
 import type { JobDefinition } from '../job-config.ts';
 import { keeperModule } from '../lease.ts';
 import { lockTask, isTaskOrphaned, type OwnerLock } from '../owner-lock.ts';
-import { resumeTask, runTask, type TaskDeps, taskDirOf, type TaskOutcome } from '../task.ts';
+import { resumeTask, runTask, type TaskDeps, taskDirOf, type TaskOutcome, toRetryPolicy } from '../task.ts';
 import type { DaemonOptions } from './daemon.ts';
 
 /**
@@ -79,7 +79,13 @@ export async function adoptTasks(options: DaemonOptions): Promise<readonly LeftT
       void acknowledgeWhenDone(run, options).finally(() => lock.release());
       continue;
     }
-    left.push({ lease, resume: () => resumeLeftTask(lease, { run, result, lock }, options) });
+    // A step that was attached to its process has nobody who renews its lease from here on: it may not go on.
+    const isUnkept = run.kind !== 'finished' && run.lease === undefined;
+    const found = { run, result, lock };
+    left.push({
+      lease,
+      resume: () => (isUnkept ? endLeftTask(lease, found, options) : resumeLeftTask(lease, found, options)),
+    });
   }
   return left;
 }
@@ -96,11 +102,37 @@ export async function hasOrphanedTasks({ store, config }: DaemonOptions): Promis
   );
 }
 
-async function resumeLeftTask(
+/** The newest run of a task that was left, with the task's lock. */
+interface LeftRun {
+  readonly run: AdoptedRun;
+  readonly result: Promise<StepResult>;
+  readonly lock: OwnerLock;
+}
+
+/** Ends the step of a killed `conductor run`, and only then gives its job to whoever comes next. */
+async function endLeftTask(
   lease: Lease,
-  left: { readonly run: AdoptedRun; readonly result: Promise<StepResult>; readonly lock: OwnerLock },
+  { run, result, lock }: LeftRun,
   options: DaemonOptions,
 ): Promise<TaskOutcome> {
+  const { store, config } = options;
+  const { taskId } = run.paths;
+  const summary = 'Lost: the process that ran it was killed';
+  try {
+    // Whatever is left of the lease has to last until nothing of the step is alive.
+    await store.heartbeat(lease, config.settings.jobLeaseMs);
+    await run.cancel?.(summary);
+    const ended = await result;
+    const retry = toRetryPolicy(requireJob(lease, options));
+    const { outcome } = await store.fail(lease, { error: summary, retry });
+    await acknowledgeRun(run.paths);
+    return { taskId, results: [ended], recorded: outcome, summary, isLost: true };
+  } finally {
+    lock.release();
+  }
+}
+
+async function resumeLeftTask(lease: Lease, left: LeftRun, options: DaemonOptions): Promise<TaskOutcome> {
   const { run, result, lock } = left;
   const job = requireJob(lease, options);
   const reader = openRun(run.paths);
@@ -115,7 +147,8 @@ async function resumeLeftTask(
     baseRef: snapshot?.baseCommit ?? undefined,
     runsDir: options.config.settings.runsDir,
   };
-  return follow(
+  using _cancelling = cancelOn(options, run);
+  return await follow(
     lease,
     options,
     (deps) => resumeTask(job, lease, { place, stepName, result, lock }, deps),
@@ -152,20 +185,14 @@ async function follow(
     await acknowledge();
     pending = resolveRunPaths({ runsDir: settings.runsDir, taskId, runId });
     logger.info({ job: current.kind, taskId, runId, step: stepName }, 'step.started');
-    const cancel = (): void => void step.cancel('conductor is stopping');
-    hurry.addEventListener('abort', cancel, { once: true });
-    if (hurry.aborted) cancel();
-    try {
-      const result = await step.result;
-      const { outcome, exitCode, durationMs } = result;
-      logger.info(
-        { job: current.kind, taskId, runId, step: stepName, outcome, exitCode, durationMs },
-        'step.ended',
-      );
-      return result;
-    } finally {
-      hurry.removeEventListener('abort', cancel);
-    }
+    using _cancelling = cancelOn(options, step);
+    const result = await step.result;
+    const { outcome, exitCode, durationMs } = result;
+    logger.info(
+      { job: current.kind, taskId, runId, step: stepName, outcome, exitCode, durationMs },
+      'step.ended',
+    );
+    return result;
   };
   const outcome = await work({
     store,
@@ -186,8 +213,25 @@ async function follow(
   return outcome;
 }
 
+/** Ends a step when this node may no longer wait for it; until disposed. */
+function cancelOn(
+  { hurry, logger }: DaemonOptions,
+  step: { readonly cancel?: ((reason?: string) => Promise<void>) | undefined },
+): Disposable {
+  const cancel = (): void => {
+    const asked = step.cancel?.('conductor is stopping');
+    asked?.catch((error: unknown) => logger.warn({ err: error }, 'step.not-cancelled'));
+  };
+  hurry.addEventListener('abort', cancel, { once: true });
+  if (hurry.aborted) cancel();
+  return { [Symbol.dispose]: () => hurry.removeEventListener('abort', cancel) };
+}
+
 /** A run of no current attempt: its job went on without it. It only has to end. */
-async function acknowledgeWhenDone(run: AdoptedRun, { logger }: DaemonOptions): Promise<void> {
+async function acknowledgeWhenDone(run: AdoptedRun, { logger, stopping }: DaemonOptions): Promise<void> {
+  // Nobody waits for it: a daemon that stops lets go of it, and the next one finds it again.
+  const letGo = (): void => run.detach?.();
+  stopping.addEventListener('abort', letGo, { once: true });
   try {
     await run.result;
     await acknowledgeRun(run.paths);

@@ -37,6 +37,7 @@ export function eventOfTask(outcome: TaskOutcome, earlier: readonly Attempt[]): 
       return before?.outcome === 'failed' || before?.outcome === 'lost' ? 'recovered' : undefined;
     }
     case 'failed':
+      if (outcome.isLost === true) return 'lost';
       // What a person ended is no news to them.
       if (last?.outcome === 'cancelled') return undefined;
       if (last?.outcome === 'lost') return 'lost';
