@@ -69,10 +69,11 @@ export interface Snapshot {
 export async function takeSnapshot(request: SnapshotRequest): Promise<Snapshot> {
   const { memory } = request;
   const session = createImportSession(request);
-  // Without anything remembered there will be something to import, as a rule: git may as well start meanwhile.
+  const taken = snapshotWith(request, session);
+  // Without anything remembered there will be something to import, as a rule: git may as well start, once status has.
   if (memory === undefined) void session.open();
   try {
-    return await snapshotWith(request, session);
+    return await taken;
   } catch (error) {
     await session.abort();
     throw error;
