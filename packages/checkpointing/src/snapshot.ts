@@ -15,7 +15,7 @@ import {
 } from './changes.ts';
 import { CheckpointError } from './errors.ts';
 import { startTreeImport, type ImportedTree, type TreeImport } from './fast-import.ts';
-import type { Git } from './git-process.ts';
+import type { Git, GitResult } from './git-process.ts';
 import type { Repository, SnapshotBase } from './git-repository.ts';
 import type { StatusEntry } from './git-status.ts';
 import type { GitView } from './git-view.ts';
@@ -48,6 +48,8 @@ export interface SnapshotRequest {
   /** A commit to be the second parent. */
   readonly indexCommit: string | undefined;
   readonly memory: CaptureMemory | undefined;
+  /** Status, when it runs already. */
+  readonly startedStatus: Promise<GitResult> | undefined;
   readonly message: string;
   readonly nowMs: number;
 }
