@@ -5,7 +5,7 @@
 import { rm } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { createRealClock, type Clock } from '@conductor-run/clock';
-import { captureGitDiff, limitsOf, type GitDiffOptions } from './git-diff.ts';
+import { captureGitDiff, limitsOf, type GitDiffOptions, type WorktreeMemory } from './git-diff.ts';
 import { tailLines, type LogTailOptions } from './log-tail.ts';
 import {
   requireId,
@@ -37,7 +37,6 @@ import type {
   TestOutputRecord,
 } from './record.ts';
 import { redactJson } from './redact-json.ts';
-import type { CaptureMemory } from './snapshot.ts';
 import { parseTestReport, type TestOutputOptions } from './test-report.ts';
 
 /** What a manager is made for. */
@@ -143,7 +142,7 @@ class RunCheckpoints implements CheckpointManager {
   readonly #clock: Clock;
   readonly #redactor: Redactor;
   readonly #logger: Logger;
-  readonly #memoryByKey = new Map<string, CaptureMemory>();
+  readonly #memoryByKey = new Map<string, WorktreeMemory>();
   #resumedFrom: string | undefined;
   #isSwept = false;
   #turn: Promise<unknown> = Promise.resolve();

@@ -9,9 +9,10 @@ import type { Clock } from '@conductor-run/clock';
 import type { CaptureLimits } from './changes.ts';
 import { CheckpointError, systemErrorCode } from './errors.ts';
 import { createGit, type Git } from './git-process.ts';
-import { openWorktree, type Repository, type SnapshotBase } from './git-repository.ts';
-import { createView, removeView, type GitView } from './git-view.ts';
+import type { OpenWorktree, Repository, SnapshotBase } from './git-repository.ts';
+import type { GitView } from './git-view.ts';
 import { transferObjects } from './object-transfer.ts';
+import { openForCapture } from './opening.ts';
 import { requireCount, type GitOptions, type Redactor } from './options.ts';
 import { createPatchCounter } from './patch-counter.ts';
 import { describeFile, folderName, workFolderName, writeRecordFile } from './record-store.ts';
@@ -84,7 +85,12 @@ export interface CaptureContext {
   readonly redactor: Redactor;
   /** The last git_diff record of the run. */
   readonly previous: GitDiffRecord | undefined;
-  readonly memory: CaptureMemory | undefined;
+  readonly memory: WorktreeMemory | undefined;
+}
+
+/** @internal What one capture leaves for the next with the same options. */
+export interface WorktreeMemory extends CaptureMemory {
+  readonly opened: OpenWorktree;
 }
 
 /** @internal A record without what all records share. */
@@ -96,7 +102,7 @@ export type GitDiffBody = Omit<
 /** @internal */
 export interface Capture {
   readonly body: GitDiffBody;
-  readonly memory: CaptureMemory;
+  readonly memory: WorktreeMemory;
 }
 
 /** @internal Throws TypeError or RangeError for options that make no sense. */
@@ -125,12 +131,13 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
     },
     clock,
   );
-  const { repo, base } = await openWorktree(git, options.worktree, options.baseRef ?? 'HEAD');
-  const view = createView(git, repo, {
+  const opening = await openForCapture(git, {
+    worktree: options.worktree,
+    baseRef: options.baseRef ?? 'HEAD',
     directory: join(directory, folderName(seq), workFolderName()),
-    head: base.commit,
-    conversions: 'raw',
+    remembered: context.memory?.opened,
   });
+  const { repo, base, view } = opening;
   try {
     await refuseOwnDirectory(view, repo, directory);
     const index = options.includeIndex === true ? await snapshotIndex(view, repo, base) : undefined;
@@ -146,6 +153,8 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
         includeIgnored: options.includeIgnored ?? [],
         indexCommit: index?.commit,
         memory,
+        // A second try looks anew.
+        startedStatus: memory === undefined ? undefined : opening.status,
         message: `Checkpoint ${seq} of run ${context.runId}\n`,
         nowMs,
       });
@@ -153,12 +162,15 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
     };
     const job = await takeForgiving(take, context.memory);
     const same = await findUnchanged(job);
-    if (same !== undefined) return { body: same, memory: { ...job.snapshot.memory, commit: same.commit } };
+    const opened = { repo, base };
+    if (same !== undefined) {
+      return { body: same, memory: { ...job.snapshot.memory, commit: same.commit, opened } };
+    }
     // What is only remembered may be gone from the repository, so a new record is built from what is read anew.
     const whole = job.snapshot.isRemembered ? await take(undefined) : job;
-    return { body: await store(whole), memory: whole.snapshot.memory };
+    return { body: await store(whole), memory: { ...whole.snapshot.memory, opened } };
   } finally {
-    removeView(view);
+    await opening.close();
   }
 }
 

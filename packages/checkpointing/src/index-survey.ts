@@ -8,6 +8,7 @@ import { systemErrorCode } from './errors.ts';
 import type { Repository } from './git-repository.ts';
 import type { StatusEntry } from './git-status.ts';
 import type { GitView } from './git-view.ts';
+import { listIndex, type IndexEntry } from './index-file.ts';
 
 /** @internal One regular file of the index, not in conflict. */
 export interface IndexFile {
@@ -43,22 +44,17 @@ export async function indexIdentity(repo: Repository): Promise<string | undefine
 
 /** @internal */
 export async function surveyIndex(view: GitView, repo: Repository, identity: string): Promise<IndexSurvey> {
-  const { stdout } = await view.run({
-    args: ['ls-files', '--stage', '-v', '-z'],
-    env: { GIT_INDEX_FILE: repo.indexFile },
-  });
+  const index = await listIndex(view, repo);
   const isSparse = repo.settings.get('core.sparsecheckout') === 'true';
   const gitlinks = new Set<BytePath>();
   const unwatched: StatusEntry[] = [];
   const directories = new Set<BytePath>(['']);
   let lastDirectory = '';
   let hasAttributeFiles = false;
-  for (const { tag, mode, oid, path } of entriesOf(stdout)) {
+  for (const { path, mode, isAssumed, isSkipped, oid } of index) {
     if (mode === '160000') gitlinks.add(path);
-    const isAssumed = tag === tag.toLowerCase();
-    const isSkipped = tag === 'S' || tag === 's';
     if (isSkipped ? !isSparse : isAssumed)
-      unwatched.push({ ...toEntry(path, mode, oid), mayBeAbsent: isSkipped });
+      unwatched.push({ ...toEntry(path, mode, oid()), mayBeAbsent: isSkipped });
     if (path.endsWith('.gitattributes')) hasAttributeFiles = true;
     const directory = parentOf(path);
     if (directory !== lastDirectory) addWithParents(directories, directory);
@@ -70,10 +66,7 @@ export async function surveyIndex(view: GitView, repo: Repository, identity: str
     unwatched,
     directories,
     hasAttributeFiles,
-    files: () =>
-      [...entriesOf(stdout)]
-        .filter((entry) => entry.tag === 'H' && entry.stage === '0' && entry.mode.startsWith('100'))
-        .map(({ path, mode, oid }) => ({ path, mode, oid })),
+    files: () => [...index].filter(isWatchedFile).map(({ path, mode, oid }) => ({ path, mode, oid: oid() })),
   };
 }
 
@@ -90,29 +83,8 @@ export function toEntry(path: BytePath, mode: string, oid: string): StatusEntry 
   };
 }
 
-interface ListedEntry {
-  readonly tag: string;
-  readonly mode: string;
-  readonly oid: string;
-  readonly stage: string;
-  readonly path: BytePath;
-}
-
-/** `H 100644 <oid> 0<TAB>path`, NUL-terminated. */
-function* entriesOf(output: Buffer): Generator<ListedEntry> {
-  const text = output.toString('latin1');
-  for (let start = 0; start < text.length;) {
-    const end = text.indexOf('\0', start);
-    const tab = text.indexOf('\t', start);
-    yield {
-      tag: text.charAt(start),
-      mode: text.slice(start + 2, start + 8),
-      oid: text.slice(start + 9, tab - 2),
-      stage: text.charAt(tab - 1),
-      path: text.slice(tab + 1, end),
-    };
-    start = end + 1;
-  }
+function isWatchedFile({ mode, stage, isAssumed, isSkipped }: IndexEntry): boolean {
+  return stage === 0 && !isAssumed && !isSkipped && mode.startsWith('100');
 }
 
 function addWithParents(directories: Set<BytePath>, path: BytePath): void {

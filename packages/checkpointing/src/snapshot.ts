@@ -15,7 +15,7 @@ import {
 } from './changes.ts';
 import { CheckpointError } from './errors.ts';
 import { startTreeImport, type ImportedTree, type TreeImport } from './fast-import.ts';
-import type { Git } from './git-process.ts';
+import type { Git, GitResult } from './git-process.ts';
 import type { Repository, SnapshotBase } from './git-repository.ts';
 import type { StatusEntry } from './git-status.ts';
 import type { GitView } from './git-view.ts';
@@ -48,6 +48,8 @@ export interface SnapshotRequest {
   /** A commit to be the second parent. */
   readonly indexCommit: string | undefined;
   readonly memory: CaptureMemory | undefined;
+  /** Status, when it runs already. */
+  readonly startedStatus: Promise<GitResult> | undefined;
   readonly message: string;
   readonly nowMs: number;
 }
@@ -69,10 +71,11 @@ export interface Snapshot {
 export async function takeSnapshot(request: SnapshotRequest): Promise<Snapshot> {
   const { memory } = request;
   const session = createImportSession(request);
-  // Without anything remembered there will be something to import, as a rule: git may as well start meanwhile.
+  const taken = snapshotWith(request, session);
+  // Without anything remembered there will be something to import, as a rule: git may as well start, once status has.
   if (memory === undefined) void session.open();
   try {
-    return await snapshotWith(request, session);
+    return await taken;
   } catch (error) {
     await session.abort();
     throw error;

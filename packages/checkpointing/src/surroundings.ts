@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { leaveOut, splitNul, textToBytePath, type BytePath } from './byte-path.ts';
 import { findUnfaithful, mayConvert, type Unfaithful } from './fidelity.ts';
-import type { Git } from './git-process.ts';
+import type { Git, GitResult } from './git-process.ts';
 import type { Repository } from './git-repository.ts';
 import { parseStatus, STATUS_ARGS, untracked, type StatusEntry } from './git-status.ts';
 import { createView, type GitView } from './git-view.ts';
@@ -31,6 +31,8 @@ export interface SurroundingsRequest {
   readonly head: string | undefined;
   readonly includeIgnored: readonly string[];
   readonly memory: SurroundingsMemory | undefined;
+  /** Status, when it runs already. */
+  readonly startedStatus: Promise<GitResult> | undefined;
   readonly nowMs: number;
 }
 
@@ -48,7 +50,7 @@ export interface Surroundings {
 export async function lookAround(request: SurroundingsRequest): Promise<Surroundings> {
   const { repo, view, git } = request;
   const [statusRun, ignored, around] = await Promise.all([
-    view.run({ args: STATUS_ARGS, env: { GIT_INDEX_FILE: repo.indexFile } }),
+    request.startedStatus ?? view.run({ args: STATUS_ARGS, env: { GIT_INDEX_FILE: repo.indexFile } }),
     listIgnored(request),
     lookBesideStatus(request),
   ]);

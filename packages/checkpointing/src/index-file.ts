@@ -1,0 +1,156 @@
+/**
+ * Reading git's index file: the one listing that is needed while status runs, without a second process beside it.
+ * Invariant: what is not understood to the last byte of its structure is not read at all; git lists it then.
+ */
+import { readFile } from 'node:fs/promises';
+import type { BytePath } from './byte-path.ts';
+import { systemErrorCode } from './errors.ts';
+import type { Repository } from './git-repository.ts';
+import type { GitView } from './git-view.ts';
+
+/** @internal One entry, as `git ls-files --stage -v` tells of it. */
+export interface IndexEntry {
+  readonly path: BytePath;
+  /** Octal. */
+  readonly mode: string;
+  /** 0, or 1 to 3 in a conflict. */
+  readonly stage: number;
+  /** Told not to be compared with the work tree. */
+  readonly isAssumed: boolean;
+  /** Told to be absent from the work tree. */
+  readonly isSkipped: boolean;
+  /** The blob's name; made when asked for, since few are. */
+  oid(): string;
+}
+
+/** @internal Every entry in the index's order; can be walked more than once. */
+export async function listIndex(view: GitView, repo: Repository): Promise<Iterable<IndexEntry>> {
+  const file = await readIndex(repo.indexFile);
+  const own = file === undefined ? undefined : parseIndexFile(file, repo.objectFormat);
+  if (own !== undefined) return own;
+  const { stdout } = await view.run({
+    args: ['ls-files', '--stage', '-v', '-z'],
+    env: { GIT_INDEX_FILE: repo.indexFile },
+  });
+  return parseIndexListing(stdout.toString('latin1'));
+}
+
+/** @internal The entries of an index file, or `undefined` when git has to be asked. */
+export function parseIndexFile(
+  file: Buffer,
+  objectFormat: Repository['objectFormat'],
+): Iterable<IndexEntry> | undefined {
+  const hashBytes = objectFormat === 'sha256' ? 32 : 20;
+  return isPlain(file, hashBytes) ? { [Symbol.iterator]: () => entriesOf(file, hashBytes) } : undefined;
+}
+
+/** @internal The entries of `git ls-files --stage -v -z`. */
+export function parseIndexListing(text: string): Iterable<IndexEntry> {
+  return { [Symbol.iterator]: () => listedEntries(text) };
+}
+
+async function readIndex(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Version 2 or 3, whole, and without an extension that changes what the entries mean, such as a split or a sparse index.
+ * Git marks those that may be ignored with a capital letter.
+ */
+function isPlain(file: Buffer, hashBytes: number): boolean {
+  const end = file.length - hashBytes;
+  if (end < HEADER_BYTES || file.toString('latin1', 0, 4) !== 'DIRC') return false;
+  const version = file.readUInt32BE(4);
+  if (version !== 2 && version !== 3) return false;
+  let at = HEADER_BYTES;
+  for (let left = file.readUInt32BE(8); left > 0; left--) {
+    if (at + FLAGS_AT + hashBytes + 2 > end) return false;
+    at = entryEnd(file, at, hashBytes);
+  }
+  while (at + 8 <= end) {
+    const first = file[at] ?? 0;
+    if (first < CAPITAL_A || first > CAPITAL_Z) return false;
+    at += 8 + file.readUInt32BE(at + 4);
+  }
+  return at === end;
+}
+
+/** Names end with a NUL, and entries are padded with more of them to a multiple of eight bytes. */
+function entryEnd(file: Buffer, at: number, hashBytes: number): number {
+  const nameAt = nameStart(file, at, hashBytes);
+  return at + ((nameEnd(file, nameAt, file.readUInt16BE(at + FLAGS_AT + hashBytes)) - at + 8) & ~7);
+}
+
+function nameStart(file: Buffer, at: number, hashBytes: number): number {
+  const flags = file.readUInt16BE(at + FLAGS_AT + hashBytes);
+  return at + FLAGS_AT + hashBytes + ((flags & EXTENDED) === 0 ? 2 : 4);
+}
+
+function nameEnd(file: Buffer, nameAt: number, flags: number): number {
+  const length = flags & NAME_LENGTH;
+  if (length < NAME_LENGTH) return nameAt + length;
+  const end = file.indexOf(0, nameAt);
+  return end < 0 ? file.length : end;
+}
+
+function* entriesOf(file: Buffer, hashBytes: number): Generator<IndexEntry> {
+  let at = HEADER_BYTES;
+  for (let left = file.readUInt32BE(8); left > 0; left--) {
+    const flagsAt = at + FLAGS_AT + hashBytes;
+    const flags = file.readUInt16BE(flagsAt);
+    const nameAt = nameStart(file, at, hashBytes);
+    const extended = (flags & EXTENDED) === 0 ? 0 : file.readUInt16BE(flagsAt + 2);
+    const stage = (flags >> 12) & 3;
+    const oidAt = at + FLAGS_AT;
+    yield {
+      path: file.toString('latin1', nameAt, nameEnd(file, nameAt, flags)),
+      mode: modeText(file.readUInt32BE(at + MODE_AT)),
+      stage,
+      isAssumed: (flags & ASSUME_VALID) !== 0,
+      isSkipped: stage === 0 && (extended & SKIP_WORKTREE) !== 0,
+      oid: () => file.toString('hex', oidAt, oidAt + hashBytes),
+    };
+    at = entryEnd(file, at, hashBytes);
+  }
+}
+
+function modeText(mode: number): string {
+  return mode === REGULAR ? '100644' : mode.toString(8).padStart(6, '0');
+}
+
+/** `H 100644 <oid> 0<TAB>path`, NUL-terminated. */
+function* listedEntries(text: string): Generator<IndexEntry> {
+  for (let start = 0; start < text.length;) {
+    const end = text.indexOf('\0', start);
+    const tab = text.indexOf('\t', start);
+    const tag = text.charAt(start);
+    const oid = text.slice(start + 9, tab - 2);
+    yield {
+      path: text.slice(tab + 1, end),
+      mode: text.slice(start + 2, start + 8),
+      stage: Number(text.charAt(tab - 1)),
+      isAssumed: tag === tag.toLowerCase(),
+      isSkipped: tag === 'S' || tag === 's',
+      oid: () => oid,
+    };
+    start = end + 1;
+  }
+}
+
+/** Signature, version, number of entries. */
+const HEADER_BYTES = 12;
+/** Within an entry: times, device, inode, mode, owner, size, object name, flags, name. */
+const MODE_AT = 24;
+const FLAGS_AT = 40;
+const ASSUME_VALID = 0x8000;
+const EXTENDED = 0x4000;
+const SKIP_WORKTREE = 0x4000;
+const NAME_LENGTH = 0xfff;
+const REGULAR = 0o100644;
+const CAPITAL_A = 65;
+const CAPITAL_Z = 90;
