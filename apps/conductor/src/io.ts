@@ -1,4 +1,4 @@
-/** What a command may touch of the outside world; the one place that reads `process` is `bin.ts`. */
+/** What a command may touch of the outside world; the one place that reads `process` is `process-io.ts`. */
 import type { Writable } from 'node:stream';
 
 import type { Clock } from '@conductor-run/clock';
