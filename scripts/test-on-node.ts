@@ -13,7 +13,8 @@ if (!(major in otherNodes)) {
 const node = findNode(major);
 console.log(`test:node: ${node}`);
 const vitest = join(repositoryRoot, 'node_modules/vitest/vitest.mjs');
-const filters = rest.length > 0 ? rest : ['packages', 'apps'];
+// The app's tests start it from its sources, which Node 22 cannot parse; release:dry runs the packed app there.
+const filters = rest.length > 0 ? rest : ['packages'];
 // Children that say just `node` get this one too.
 const path = [join(node, '..'), process.env['PATH']].join(':');
 const { status } = spawnSync(node, [vitest, 'run', ...filters], {
