@@ -1,5 +1,12 @@
 /** Running a claimed job in the foreground: live output, a progress line, Ctrl-C, and the exit code of the step. */
-import type { JobStore, Lease, SqliteJobStore } from '@conductor-run/job-store';
+import type {
+  ClaimRequest,
+  ClaimResult,
+  EnqueueRequest,
+  JobStore,
+  Lease,
+  SqliteJobStore,
+} from '@conductor-run/job-store';
 import { runStep, type StepRequest, type StepResult } from '@conductor-run/worker-runner';
 
 import type { Context } from './context.ts';
@@ -29,24 +36,15 @@ export async function claimNow(
   key: string,
 ): Promise<Lease> {
   const { settings } = context.config;
-  const result = await store.transaction((tx) => {
-    const claim = {
-      kind: job.name,
-      key,
-      workerId: `${settings.nodeId}/cli`,
-      node: settings.nodeId,
-      leaseMs: settings.jobLeaseMs,
-      maxConcurrent: job.concurrency,
-    };
-    const before = tx.get(job.name, key);
-    // A running job is left alone: raising its watermark would make it run once more, which nobody asked for.
-    if (before?.status === 'running') {
-      const refused = tx.claim(claim);
-      if (refused.outcome === 'refused' && refused.reason === 'already_running') return refused;
-    }
-    tx.enqueue({ kind: job.name, key, retries: job.retry.max });
-    return tx.claim(claim);
-  });
+  const claim = {
+    kind: job.name,
+    key,
+    workerId: `${settings.nodeId}/cli`,
+    node: settings.nodeId,
+    leaseMs: settings.jobLeaseMs,
+    maxConcurrent: job.concurrency,
+  };
+  const result = await claimOrUndo(store, claim, { kind: job.name, key, retries: job.retry.max });
   if (result.outcome === 'claimed') return result.lease;
   const until =
     result.untilMs === undefined ? '' : ` ${formatRelative(result.untilMs, context.io.clock.nowMs())}`;
@@ -55,6 +53,27 @@ export async function claimNow(
     `Cannot run job "${job.name}": ${result.reason.replaceAll('_', ' ')}${until}, expected it to be free`,
     { hint: `conductor jobs show ${job.name}` },
   );
+}
+
+/** A refused claim takes its raised watermark back: work that was refused must not run later, when nobody expects it. */
+async function claimOrUndo(
+  store: SqliteJobStore,
+  claim: ClaimRequest,
+  raise: EnqueueRequest,
+): Promise<ClaimResult> {
+  let refused: ClaimResult | undefined;
+  try {
+    return await store.transaction((tx) => {
+      tx.enqueue(raise);
+      const result = tx.claim(claim);
+      if (result.outcome === 'claimed') return result;
+      refused = result;
+      throw new Error('rolled back: the claim was refused');
+    });
+  } catch (error) {
+    if (refused !== undefined) return refused;
+    throw error;
+  }
 }
 
 /**

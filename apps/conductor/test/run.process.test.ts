@@ -81,6 +81,17 @@ describe('conductor run', () => {
     expect(await jobsOf(scratch)).toMatchObject([{ status: 'done', attempt: 1, inputWatermark: 1 }]);
   });
 
+  test('given a paused job, it is refused with 75 and nothing of it waits to run later', async () => {
+    const scratch = setup('jobs:\n  quiet:\n    command: touch ran\n');
+    await scratch.conductor('jobs', 'pause', 'quiet');
+
+    const result = await scratch.conductor('run', 'quiet');
+
+    expect(result.exitCode).toBe(75);
+    expect(result.stderr).toContain('paused');
+    expect(await jobsOf(scratch)).toEqual([]);
+  });
+
   test('given an unknown job, it suggests the nearest name and exits with 2', async () => {
     const scratch = setup('jobs:\n  nightly:\n    command: "true"\n');
 
