@@ -65,7 +65,8 @@ describe('conductor start', () => {
 
   test('given two daemons, when the leader is killed, the other one leads under a higher term and slots go on', async () => {
     const scratch = createScratch({
-      'conductor.yaml': `${TIMES}jobs:\n  tick:\n    command: echo ran >> ran.log\n    schedule: { every: 300ms }\n`,
+      // The lease of an attempt that no supervisor has taken over yet must run out before slots go on.
+      'conductor.yaml': `${TIMES}jobLeaseMs: 5000\njobs:\n  tick:\n    command: echo ran >> ran.log\n    schedule: { every: 300ms }\n`,
     });
     const one = scratch.start('start', '--node-id', 'one');
     const before = await until('node one leads', async () => {

@@ -74,11 +74,7 @@ describe('notify', () => {
 
   test('given a job whose owner died for good, the leader tells that it is lost, once', async () => {
     const scratch = createScratch({
-      'conductor.yaml':
-        `${TIMES}jobLeaseMs: 1000\njobs:\n  gone: { command: "while [ ! -e go ]; do sleep 0.05; done", ${HOOK} }\n`.replace(
-          'jobLeaseMs: 2000\n',
-          '',
-        ),
+      'conductor.yaml': `${TIMES}jobs:\n  gone: { command: "while [ ! -e go ]; do sleep 0.05; done", ${HOOK} }\n`,
     });
     const owner = scratch.start('run', 'gone');
     await until('it runs', async () => (await scratch.conductor('why', 'gone')).stdout.includes('runs on'));

@@ -4,7 +4,6 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { createRealClock } from '@conductor-run/clock';
 import { resolveRunPaths } from '@conductor-run/logging';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 
@@ -25,7 +24,6 @@ import { countingStep, expectedSha256 } from './fixtures/counting-step.ts';
 import { isAlive, setup, until } from './fixtures/setup.ts';
 
 const soak = inject('soak');
-const clock = createRealClock();
 const quick = { idleExitMs: 300 };
 /** In the shell: until the test says so. */
 const WAIT_FOR_GO = 'while [ ! -e go ]; do sleep 0.02; done';
@@ -63,9 +61,7 @@ async function killAndWait(pid: number): Promise<void> {
 async function adoptUntilNoneIsLeft(runsDir: string): Promise<readonly StepResult[]> {
   const results: StepResult[] = [];
   for (;;) {
-    const beforeMs = clock.monotonicMs();
     const adopted = await adoptRuns(runsDir, quick);
-    expect(clock.monotonicMs() - beforeMs).toBeLessThan(2000);
     if (adopted.length === 0) return results;
     for (const run of adopted) {
       const result = await run.result;
@@ -160,11 +156,9 @@ describe('startSupervised', () => {
       await killAndWait(supervisorPid());
       process.kill(wrapper, 'SIGKILL');
 
-      const beforeMs = clock.monotonicMs();
       const [adopted] = await adoptRuns(runsDir, quick);
       const result = await adopted?.result;
 
-      expect(clock.monotonicMs() - beforeMs).toBeLessThan(5000);
       expect(adopted?.kind).toBe('nobody-alive');
       expect(result).toMatchObject({ outcome: 'lost', reason: 'wrapper_lost', survivors: [], adopted: true });
       expect(markedProcesses(step.runDir)).toEqual([]);
