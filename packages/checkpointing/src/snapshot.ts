@@ -104,6 +104,7 @@ async function snapshotWith(request: SnapshotRequest, session: ImportSession): P
     const secretPaths = [...changes.reused]
       .filter(([, file]) => file.hasSecret)
       .map(([path]) => recordPath(path));
+    refuseIfAsked(request, secretPaths);
     return {
       tree: memory.tree,
       commit: memory.commit,
@@ -117,7 +118,7 @@ async function snapshotWith(request: SnapshotRequest, session: ImportSession): P
   }
 
   const { outcome, imported } = await runImport(request, session, entries, changes, context);
-  if (request.refuseSecrets && outcome.secretPaths.length > 0) throw secretFound(repo, outcome.secretPaths);
+  refuseIfAsked(request, outcome.secretPaths);
   return {
     ...imported,
     leftOut: [...unseen, ...outcome.leftOut],
@@ -175,8 +176,10 @@ async function runImport(
   return { outcome, imported: await (await session.open()).finish() };
 }
 
-function secretFound(repo: Repository, paths: readonly RecordedPath[]): CheckpointError {
-  return new CheckpointError(
+/** What is remembered is refused like what was read: a secret does not become harmless by staying where it is. */
+function refuseIfAsked({ repo, refuseSecrets }: SnapshotRequest, paths: readonly RecordedPath[]): void {
+  if (!refuseSecrets || paths.length === 0) return;
+  throw new CheckpointError(
     'secret-found',
     `Cannot capture work tree "${repo.topLevel}": known secrets are in ${paths.length} files, the first "${paths[0]?.path}", expected none`,
   );

@@ -2,6 +2,7 @@
 import { mkdirSync, realpathSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { createCheckpointManager } from '@conductor-run/checkpointing';
+import { createManualClock } from '@conductor-run/clock';
 import { describe, expect, test } from 'vitest';
 import { gitRepo, runGit } from './fixtures/git-repo.ts';
 import { setup } from './fixtures/setup.ts';
@@ -128,7 +129,9 @@ describe('writeGitDiff', () => {
       redact: (text: string) => text,
       contains: (bytes: Uint8Array) => Buffer.from(bytes).includes('hunter22'),
     };
-    const context = setup({ files: { a: 'a' }, manager: { redactor } });
+    // So late that the file is not read again.
+    const clock = createManualClock({ nowMs: Date.UTC(2100, 0, 1) });
+    const context = setup({ files: { a: 'a' }, manager: { redactor, clock } });
     context.write({ 'config.ini': 'password = hunter22\n' });
     await context.manager.writeGitDiff({ worktree: context.path });
 
