@@ -25,7 +25,7 @@ export const parts: readonly string[] = [
   'check:pack',
   'check:docs',
   'check:reference',
-  'test:run',
+  'test:changed',
 ];
 
 /** How one part ended. */

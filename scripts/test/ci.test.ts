@@ -27,7 +27,7 @@ describe('.ci/run', () => {
 
     expect([status, lastLine]).toEqual([0, '42 passed, 0 failed']);
     expect(stdout).toContain('npm test CI=true\n');
-    expect(stdout).toMatch(/npm run verify -- --without test:run --summary .* CI=true\n/);
+    expect(stdout).toMatch(/npm run verify -- --without test:changed --summary .* CI=true\n/);
   });
 
   test('given a failing test, when run, it still runs verify and fails', () => {

@@ -67,7 +67,7 @@ describe('parts', () => {
     const { scripts } = readJson(`${repositoryRoot}/package.json`) as { scripts: Record<string, string> };
     const checks = Object.keys(scripts).filter((name) => name.startsWith('check:'));
 
-    expect(parts).toEqual(expect.arrayContaining([...checks, 'build', 'typecheck', 'lint', 'test:run']));
+    expect(parts).toEqual(expect.arrayContaining([...checks, 'build', 'typecheck', 'lint', 'test:changed']));
     expect(Object.keys(scripts)).toEqual(expect.arrayContaining([...parts]));
   });
 });
