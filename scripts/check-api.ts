@@ -4,8 +4,9 @@
 // It reads the built declarations, so build first. Each key of `exports` that is a module has a report of its own.
 
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import {
+  CompilerState,
   Extractor,
   ExtractorConfig,
   ExtractorLogLevel,
@@ -29,8 +30,11 @@ interface EntryPoint {
  * @param update - rewrite the reports instead of complaining
  */
 export function findApiProblems(root: string, update: boolean): readonly string[] {
-  return listPublished(root).flatMap((workspacePackage) => {
-    const entries = entryPointsOf(workspacePackage);
+  const packages = listPublished(root).map((workspacePackage) => {
+    return { workspacePackage, entries: entryPointsOf(workspacePackage) };
+  });
+  const compilerState = compileTogether(packages.flatMap(({ entries }) => entries));
+  return packages.flatMap(({ workspacePackage, entries }) => {
     const known = new Set(entries.map(({ reportFile }) => reportFile));
     const stale = globSync('etc/*.api.md', { cwd: workspacePackage.path }).filter(
       (file) => !known.has(basename(file)),
@@ -39,8 +43,28 @@ export function findApiProblems(root: string, update: boolean): readonly string[
     const complaints = update
       ? []
       : stale.map((file) => `${workspacePackage.folder}/${file} belongs to no entry point`);
-    return complaints.concat(entries.flatMap((entry) => checkEntry(root, workspacePackage, entry, update)));
+    return complaints.concat(
+      entries.flatMap((entry) => checkEntry(root, workspacePackage, entry, { update, compilerState })),
+    );
   });
+}
+
+/** One program for all reports: most of what each would read and bind is the same, Node's types above all. */
+function compileTogether(entries: readonly EntryPoint[]): CompilerState | undefined {
+  const declarations = entries.map((entry) => entry.declarations).filter((file) => existsSync(file));
+  const [first, ...additionalEntryPoints] = declarations;
+  if (first === undefined) return undefined;
+  const projectFolder = dirname(dirname(first));
+  const config = ExtractorConfig.prepare({
+    configObjectFullPath: join(projectFolder, 'api-extractor.json'),
+    packageJsonFullPath: join(projectFolder, 'package.json'),
+    configObject: {
+      projectFolder,
+      mainEntryPointFilePath: first,
+      compiler: { overrideTsconfig: { compilerOptions, files: [first] } },
+    },
+  });
+  return CompilerState.create(config, { additionalEntryPoints });
 }
 
 function entryPointsOf({ path, shortName, manifest }: WorkspacePackage): readonly EntryPoint[] {
@@ -56,7 +80,7 @@ function checkEntry(
   root: string,
   workspacePackage: WorkspacePackage,
   { reportFile, declarations }: EntryPoint,
-  update: boolean,
+  { update, compilerState }: { readonly update: boolean; readonly compilerState: CompilerState | undefined },
 ): readonly string[] {
   const { folder, path } = workspacePackage;
   if (!existsSync(declarations)) return [`${folder} is not built: run pnpm run build`];
@@ -98,6 +122,7 @@ function checkEntry(
   const problems: string[] = [];
   const result = Extractor.invoke(config, {
     localBuild: update,
+    ...(compilerState === undefined ? {} : { compilerState }),
     messageCallback: (message) => {
       message.handled = true;
       if (message.messageId === 'ae-undocumented' && selfExplaining.test(message.text)) return;
