@@ -10,6 +10,8 @@ import { EXIT } from '../exit-codes.ts';
 import type { CliIo } from '../io.ts';
 import { settingKeys } from '../settings.ts';
 import { ensureStateDir } from '../state-dir.ts';
+import { daemonEventView } from '../views/node-views.ts';
+import type { DaemonEventView } from '../views/types.ts';
 import { storePath, withStore } from '../wire.ts';
 
 /** Adds `start`. */
@@ -42,10 +44,12 @@ async function runDaemon(context: Context, isOnce: boolean): Promise<number> {
   const signals = listenForSignals(context);
   const stopping = new AbortController();
   let failed = 0;
+  const tell = createTeller(context);
   try {
     await withStore(context, async (store) => {
       const say = (name: string, detail: string | undefined): void =>
-        context.print(
+        tell(
+          { event: 'part.started', name, detail: detail ?? null },
           `${paint('good', '✓')} ${name}${detail === undefined ? '' : `  ${paint('dim', detail)}`}\n`,
         );
       say('job store', storePath(context));
@@ -62,25 +66,49 @@ async function runDaemon(context: Context, isOnce: boolean): Promise<number> {
           const last = results.at(-1);
           if (recorded !== 'succeeded') failed += 1;
           const tone = recorded === 'succeeded' ? 'good' : 'bad';
-          context.print(
+          tell(
+            {
+              event: 'task.ended',
+              name: taskId,
+              detail: summary,
+              recorded,
+              runId: last?.runId ?? null,
+            },
             `${paint('dim', new Date(io.clock.nowMs()).toISOString())} ${paint(tone, recorded)} ${taskId}  ${summary}${last === undefined ? '' : `  ${paint('dim', last.runId)}`}\n`,
           );
         },
       });
       logger.info({ jobs: [...config.jobs.keys()] }, 'daemon.started');
-      context.print(`${paint('strong', 'conductor is up')}, log in ${logFile}; Ctrl-C drains and stops\n`);
+      tell(
+        { event: 'daemon.up', detail: logFile },
+        `${paint('strong', 'conductor is up')}, log in ${logFile}; Ctrl-C drains and stops\n`,
+      );
       await untilStopped(daemon, signals, isOnce);
-      context.print('stopping: nothing new starts, running steps end first; Ctrl-C again ends them\n');
+      tell(
+        { event: 'daemon.stopping' },
+        'stopping: nothing new starts, running steps end first; Ctrl-C again ends them\n',
+      );
       stopping.abort();
       await daemon.stop();
       logger.info({}, 'daemon.stopped');
-      context.print('stopped\n');
+      tell({ event: 'daemon.stopped' }, 'stopped\n');
     });
   } finally {
     signals.release();
     logger.flush();
   }
   return isOnce && failed > 0 ? EXIT.failed : EXIT.ok;
+}
+
+type Telling = Pick<DaemonEventView, 'event'> & Partial<Omit<DaemonEventView, 'event' | 'atMs'>>;
+
+/** Says what happens: a line for people, or one document with `--json`. */
+function createTeller(context: Context): (view: Telling, text: string) => void {
+  const nothing = { name: null, detail: null, recorded: null, runId: null };
+  return (view, text) => {
+    if (!context.json) context.print(text);
+    else context.printJsonLine(daemonEventView, { atMs: context.io.clock.nowMs(), ...nothing, ...view });
+  };
 }
 
 async function untilStopped(daemon: Daemon, signals: Signals, isOnce: boolean): Promise<void> {

@@ -3,8 +3,12 @@ import type { FastifyPluginAsync } from 'fastify';
 
 import { createHttpApp } from '../http/app.ts';
 import { publishApi } from '../http/api-place.ts';
+import { createEventStreams } from '../http/event-stream.ts';
 import { createGuard, type Guard } from '../http/guard.ts';
+import { createJobRoutes } from '../http/job-routes.ts';
 import { listen } from '../http/listen.ts';
+import { createRunRoutes } from '../http/run-routes.ts';
+import { createStateRoutes } from '../http/state-routes.ts';
 import { requireToken } from '../http/token.ts';
 import type { DaemonOptions } from './daemon.ts';
 import type { DaemonParts } from './parts.ts';
@@ -18,8 +22,11 @@ export interface PluginDeps {
 }
 
 /** The routes of a daemon: one line per plugin. */
-function createPlugins(_deps: PluginDeps): readonly FastifyPluginAsync[] {
-  return [];
+function createPlugins({ options }: PluginDeps): readonly FastifyPluginAsync[] {
+  const { config, store, io, logger, stopping } = options;
+  const place = { config, store, clock: io.clock };
+  const streams = createEventStreams({ clock: io.clock, logger, stopping });
+  return [createStateRoutes(place), createJobRoutes(place), createRunRoutes(place, streams)];
 }
 
 /**

@@ -47,6 +47,8 @@ export const HTTP_STATUS: Readonly<Record<ConductorErrorCode, number>> = {
   'job-unknown': 404,
   'run-unknown': 404,
   'run-ambiguous': 409,
+  'run-ended': 409,
+  'stream-limit': 503,
   'checkpoint-unknown': 404,
   'claim-refused': 409,
   'not-a-repository': 409,
