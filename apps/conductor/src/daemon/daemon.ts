@@ -4,7 +4,13 @@
  */
 import path from 'node:path';
 
-import { createHolderId, type Election, type JobStore, startElection } from '@conductor-run/job-store';
+import {
+  createHolderId,
+  type Election,
+  type JobStore,
+  type Lease,
+  startElection,
+} from '@conductor-run/job-store';
 import type { AppLogger } from '@conductor-run/logging';
 import { createTimedJobs, type Gate, type Runner } from '@conductor-run/timed-jobs';
 
@@ -17,7 +23,9 @@ import { startAdoption } from './adoption.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { createJobScheduler, schedulesOf } from './job-scheduler.ts';
 import { adoptTasks, type LeftTask, runLeasedTask } from './leased-task.ts';
+import type { NodeMetrics } from './metrics.ts';
 import { createNotifications, type Notifications } from './notifications.ts';
+import type { Observer } from './observer.ts';
 import type { DaemonParts } from './parts.ts';
 import { createRetention } from './retention.ts';
 import { startInOrder, type StartStep } from './start-order.ts';
@@ -34,6 +42,10 @@ export interface DaemonOptions {
   readonly logger: AppLogger;
   /** Whether it is for a single pass: without the HTTP API. */
   readonly isOnce: boolean;
+  /** Told what happens, for metrics and traces. */
+  readonly observer: Observer;
+  /** What `/metrics` tells. */
+  readonly metrics: NodeMetrics;
   /** Told after each thing that was started: the check-list. */
   readonly onStarted: (name: string, detail: string | undefined) => void;
   /** Told after each task. */
@@ -63,7 +75,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { settings } = config;
   const onError = (error: unknown, doing: string): void =>
     logger.error({ err: error, doing }, 'daemon.failed');
-  const parts: DaemonParts = { leader: undefined, dispatcher: undefined, apiUrl: undefined, checklist: [] };
+  const parts: DaemonParts = {
+    leader: undefined,
+    dispatcher: undefined,
+    apiUrl: undefined,
+    lastBeatMs: undefined,
+    isStarted: false,
+    checklist: [],
+  };
   const notifications = createNotifications(options);
   const { timedJobs, watchers } = createNodeTimedJobs(options, parts, notifications.runner);
 
@@ -87,6 +106,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
           }),
           onError,
         });
+        parts.lastBeatMs = () => heartbeat.lastBeatMs();
         return {
           detail: `${settings.nodeId} on ${settings.host}`,
           async stop() {
@@ -152,6 +172,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
           async stop() {
             await timedJobs.stop();
             await watchers.stop();
+            // Nothing is planned here any more: another node may lead while running steps are waited for.
+            await parts.leader?.stop();
           },
         };
       },
@@ -161,6 +183,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     parts.checklist.push({ name, detail });
     options.onStarted(name, detail);
   });
+  parts.isStarted = true;
   return {
     async runOnce() {
       await timedJobs.runTick('manual');
@@ -203,6 +226,7 @@ function createNodeTimedJobs(
     gate: createGate(options, parts),
     clock: io.clock,
     logger,
+    onTick: (report) => options.observer.ticked(report),
     logDir: path.join(settings.logsDir, 'ticks'),
     config: {
       intervalMs: settings.timedJobsIntervalMs,
@@ -266,8 +290,23 @@ function takeOn(
   options: DaemonOptions,
   notifications: Notifications,
 ): void {
-  const task = notifications.around(lease, resume, true).then((outcome) => options.onTask(outcome));
+  const task = carryOut(lease, options, () => notifications.around(lease, resume, true));
   dispatcher.takeOn(`go on with job ${lease.kind}`, task);
+}
+
+/** Carries a task out and tells who wants to know, also when it could not be. */
+async function carryOut(
+  lease: Lease,
+  { onTask, observer }: DaemonOptions,
+  task: () => Promise<TaskOutcome>,
+): Promise<void> {
+  let outcome: TaskOutcome | undefined;
+  try {
+    outcome = await task();
+    onTask(outcome);
+  } finally {
+    observer.taskEnded(lease, outcome);
+  }
 }
 
 function startNodeDispatcher(
@@ -285,8 +324,9 @@ function startNodeDispatcher(
     maxParallel: settings.maxParallel,
     jobLeaseMs: settings.jobLeaseMs,
     clock: io.clock,
-    runTask: async (lease) =>
-      options.onTask(await notifications.around(lease, () => runLeasedTask(lease, options), false)),
+    runTask: (lease) =>
+      carryOut(lease, options, () => notifications.around(lease, () => runLeasedTask(lease, options), false)),
+    onClaimed: (report) => options.observer.claimed(report),
     onError,
   });
 }

@@ -5,6 +5,7 @@ import { createHttpApp } from '../http/app.ts';
 import { publishApi } from '../http/api-place.ts';
 import { createGuard, type Guard } from '../http/guard.ts';
 import { listen } from '../http/listen.ts';
+import { createOperations } from '../http/operations.ts';
 import { requireToken } from '../http/token.ts';
 import type { DaemonOptions } from './daemon.ts';
 import type { DaemonParts } from './parts.ts';
@@ -17,9 +18,13 @@ export interface PluginDeps {
   readonly guard: Guard;
 }
 
-/** The routes of a daemon: one line per plugin. */
-function createPlugins(_deps: PluginDeps): readonly FastifyPluginAsync[] {
-  return [];
+/**
+ * The routes of a daemon: one line per plugin.
+ *
+ * @param deps - the daemon
+ */
+export function createPlugins(deps: PluginDeps): readonly FastifyPluginAsync[] {
+  return [createOperations(deps)];
 }
 
 /**

@@ -10,6 +10,10 @@ export interface DaemonParts {
   dispatcher: Dispatcher | undefined;
   /** Where the HTTP API listens. */
   apiUrl: string | undefined;
+  /** When the last heartbeat was written, ms on the monotonic clock. */
+  lastBeatMs: (() => number) | undefined;
+  /** Whether every step has started. */
+  isStarted: boolean;
   /** What has started. */
   readonly checklist: ChecklistItem[];
 }

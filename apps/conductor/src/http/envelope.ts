@@ -67,6 +67,7 @@ export const HTTP_STATUS: Readonly<Record<ConductorErrorCode, number>> = {
   'request-timeout': 408,
   'answer-timeout': 503,
   'rate-limited': 429,
+  'not-ready': 503,
   internal: 500,
 };
 
