@@ -7,8 +7,8 @@ import { type Cluster, createCluster, type Leader } from './fixtures/cluster.ts'
 import { linesOf, logOf, TIMES } from './fixtures/daemon.ts';
 import { until } from './fixtures/scratch.ts';
 
-const SLOT_MS = 500;
 const isSoak = inject('soak');
+const SLOT_MS = 500;
 const ROUNDS = isSoak ? 20 : 1;
 const CONFIG = `${isSoak ? '' : TIMES}jobs:
   tick:
@@ -163,5 +163,25 @@ describe('failover', () => {
     }
 
     expect(await countSlots(cluster)).toMatchObject({ lost: 0, doubled: 0 });
+  });
+
+  test('given a standby that asks first, a primary takes over from a dead leader all the same', async () => {
+    const cluster = await createCluster(CONFIG);
+    cluster.start('a');
+    const leader = await cluster.leader('a');
+    cluster.start('standby', '--role', 'standby');
+    await until('the standby lives', async () => (await cluster.store.nodes()).length === 2);
+    cluster.start('primary');
+    await until('the primary tells its rank', async () => {
+      const node = (await cluster.store.nodes()).find(({ nodeId }) => nodeId === 'primary');
+      return JSON.stringify(node?.state ?? null).includes('"priority":100');
+    });
+
+    cluster.node('a').child.kill('SIGKILL');
+    const next = await cluster.leader(undefined, leader.term);
+    cluster.node('primary').child.kill('SIGKILL');
+    const last = await cluster.leader(undefined, next.term);
+
+    expect([next.nodeId, last.nodeId]).toEqual(['primary', 'standby']);
   });
 });

@@ -3,7 +3,7 @@ import path from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
-import { createHttpNode } from './fixtures/http-node.ts';
+import { createHttpNode, heartThatBeatAt } from './fixtures/http-node.ts';
 
 /** The text of an answer's error, or of its data. */
 function parse(text: string): { data?: { status: string }; error?: { code: string; message: string } } {
@@ -32,7 +32,7 @@ describe('/readyz', () => {
     const node = await createHttpNode();
     if (state === 'is stopping') node.stopping.abort();
     if (state === 'has not started') node.parts.isStarted = false;
-    if (state === 'has lost its heartbeat') node.parts.lastBeatMs = () => -1e9;
+    if (state === 'has lost its heartbeat') node.parts.heartbeat = heartThatBeatAt(() => -1e9);
     if (state === 'cannot reach leadership') {
       node.parts.leader = {
         holderId: 'n',

@@ -53,8 +53,8 @@ export interface ElectionOptions {
    * @defaultValue 2
    */
   readonly renewFailureThreshold?: number;
-  /** A holder or host to give precedence, see `acquireLeadership`. */
-  readonly preferredHolderId?: string;
+  /** A holder or host to give precedence, see `acquireLeadership`; a function is asked before each question. */
+  readonly preferredHolderId?: string | (() => Promise<string | undefined>);
   /** Called when the leadership is won. The signal aborts when it is lost or given up. Must not throw. */
   readonly onElected: (term: number, signal: AbortSignal) => void;
   /**
@@ -158,7 +158,8 @@ export function startElection(options: ElectionOptions): Election {
       mustResign = false;
     }
     const { ttlMs } = timing;
-    const { preferredHolderId } = options;
+    const { preferredHolderId: wish } = options;
+    const preferredHolderId = typeof wish === 'function' ? await wish() : wish;
     const preference = preferredHolderId === undefined ? {} : { preferredHolderId };
     const result = await store.acquireLeadership({ name, holderId, host, ttlMs, ...preference });
     if (!result.isLeader) depose('superseded');

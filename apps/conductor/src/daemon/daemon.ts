@@ -4,15 +4,9 @@
  */
 import path from 'node:path';
 
-import {
-  createHolderId,
-  type Election,
-  type JobStore,
-  type Lease,
-  startElection,
-} from '@conductor-run/job-store';
+import type { JobStore, Lease } from '@conductor-run/job-store';
 import type { AppLogger } from '@conductor-run/logging';
-import { createTimedJobs, type Gate, type Runner } from '@conductor-run/timed-jobs';
+import { createTimedJobs, type Runner } from '@conductor-run/timed-jobs';
 
 import type { Config } from '../config.ts';
 import type { CliIo } from '../io.ts';
@@ -24,6 +18,7 @@ import { startHeartbeat } from './heartbeat.ts';
 import { createJobScheduler, schedulesOf } from './job-scheduler.ts';
 import { adoptTasks, type LeftTask, runLeasedTask } from './leased-task.ts';
 import type { NodeMetrics } from './metrics.ts';
+import { createGate, startNodeElection } from './node-election.ts';
 import { createNotifications, type Notifications } from './notifications.ts';
 import type { Observer } from './observer.ts';
 import type { DaemonParts } from './parts.ts';
@@ -79,9 +74,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     leader: undefined,
     dispatcher: undefined,
     apiUrl: undefined,
-    lastBeatMs: undefined,
+    heartbeat: undefined,
     isStarted: false,
-    checklist: [],
+    checklist: [{ name: 'job store', detail: settings.store }],
   };
   const notifications = createNotifications(options);
   const { timedJobs, watchers } = createNodeTimedJobs(options, parts, notifications.runner);
@@ -101,12 +96,13 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
             role: parts.leader?.state().role ?? 'standby',
             running: parts.dispatcher?.runningCount() ?? 0,
             maxParallel: settings.maxParallel,
+            priority: settings.priority,
             ...(parts.apiUrl !== undefined && { apiUrl: parts.apiUrl }),
             checklist: parts.checklist.map(({ name, detail = '' }) => ({ name, detail })),
           }),
           onError,
         });
-        parts.lastBeatMs = () => heartbeat.lastBeatMs();
+        parts.heartbeat = heartbeat;
         return {
           detail: `${settings.nodeId} on ${settings.host}`,
           async stop() {
@@ -119,7 +115,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     {
       name: 'leadership',
       async start() {
-        const leader = startNodeElection(options, () => timedJobs.wake('leadership won'));
+        const leader = startNodeElection(LEADERSHIP, options, () => timedJobs.wake('leadership won'));
         parts.leader = leader;
         const { leaseTtlMs, leaseRenewDeadlineMs, leaseRetryMs } = settings;
         return {
@@ -184,6 +180,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     options.onStarted(name, detail);
   });
   parts.isStarted = true;
+  await parts.heartbeat?.beatNow();
   return {
     async runOnce() {
       await timedJobs.runTick('manual');
@@ -251,37 +248,6 @@ function createNodeTimedJobs(
   );
   timedJobs.registerRunner(lostAttempts);
   return { timedJobs, watchers };
-}
-
-/** Lets a tick happen on the node that leads, while nothing is paused as a whole. */
-function createGate({ config, store }: DaemonOptions, parts: DaemonParts): Gate {
-  return {
-    async schedule(work) {
-      const term = parts.leader?.term();
-      if (term === undefined) return { decision: 'skipped_not_leader' };
-      if ((await store.stats()).isPaused) return { decision: 'skipped_system_paused' };
-      await work({ controllerId: config.settings.nodeId, host: config.settings.host, term });
-      return { decision: 'scheduled' };
-    },
-  };
-}
-
-function startNodeElection({ config, io, store, logger }: DaemonOptions, onElected: () => void): Election {
-  const { settings } = config;
-  return startElection({
-    store,
-    name: LEADERSHIP,
-    host: settings.host,
-    // Another start of the same node is another holder: what the first one still has in flight is fenced off.
-    holderId: createHolderId(settings.nodeId),
-    ttlMs: settings.leaseTtlMs,
-    renewDeadlineMs: settings.leaseRenewDeadlineMs,
-    retryMs: settings.leaseRetryMs,
-    renewFailureThreshold: settings.renewFailureThreshold,
-    clock: io.clock,
-    logger,
-    onElected,
-  });
 }
 
 function takeOn(

@@ -18,6 +18,8 @@ export interface HeartbeatOptions {
 export interface Heartbeat {
   /** When the last sign of life was written, ms on the monotonic clock. */
   lastBeatMs(): number;
+  /** Beats out of turn, because there is news; the next one follows an interval later. */
+  beatNow(): Promise<void>;
   /** Ends it and forgets the node. */
   stop(): Promise<void>;
 }
@@ -48,6 +50,7 @@ export async function startHeartbeat(options: HeartbeatOptions): Promise<Heartbe
     arm();
   };
   const arm = (): void => {
+    timer?.cancel();
     if (isStopped) return;
     timer = clock.setTimer(intervalMs, () => {
       inFlight = beatAndArm();
@@ -58,6 +61,10 @@ export async function startHeartbeat(options: HeartbeatOptions): Promise<Heartbe
   arm();
   return {
     lastBeatMs: () => beatMs,
+    beatNow() {
+      inFlight = inFlight.then(beatAndArm);
+      return inFlight;
+    },
     async stop() {
       isStopped = true;
       timer?.cancel();

@@ -3,6 +3,7 @@ import type { Election } from '@conductor-run/job-store';
 
 import type { ChecklistItem } from '../node-state.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import type { Heartbeat } from './heartbeat.ts';
 
 /** Filled while the daemon starts, in the order of its steps. */
 export interface DaemonParts {
@@ -10,8 +11,7 @@ export interface DaemonParts {
   dispatcher: Dispatcher | undefined;
   /** Where the HTTP API listens. */
   apiUrl: string | undefined;
-  /** When the last heartbeat was written, ms on the monotonic clock. */
-  lastBeatMs: (() => number) | undefined;
+  heartbeat: Heartbeat | undefined;
   /** Whether every step has started. */
   isStarted: boolean;
   /** What has started. */

@@ -47,7 +47,7 @@ async function checkReady({ options, parts }: PluginDeps): Promise<readonly Read
   const { config, io, stopping } = options;
   const { heartbeatIntervalMs, renewFailureThreshold, runsDir } = config.settings;
   const isStarted = parts.isStarted && !stopping.aborted;
-  const beatAgeMs = io.clock.monotonicMs() - (parts.lastBeatMs?.() ?? -Infinity);
+  const beatAgeMs = io.clock.monotonicMs() - (parts.heartbeat?.lastBeatMs() ?? -Infinity);
   const failures = parts.leader?.state().failures ?? 0;
   return [
     {
