@@ -8,6 +8,8 @@ export type ConductorErrorCode =
   | 'job-unknown'
   | 'run-unknown'
   | 'run-ambiguous'
+  | 'run-ended'
+  | 'stream-limit'
   | 'checkpoint-unknown'
   | 'claim-refused'
   | 'not-a-repository'

@@ -15,6 +15,8 @@ import { EXIT } from '../exit-codes.ts';
 import type { CliIo } from '../io.ts';
 import { settingKeys } from '../settings.ts';
 import { ensureStateDir } from '../state-dir.ts';
+import { daemonEventView } from '../views/node-views.ts';
+import type { DaemonEventView } from '../views/types.ts';
 import { storePath, withStore } from '../wire.ts';
 
 /** Adds `start`. */
@@ -55,10 +57,12 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
   const { metrics, observer } = await observe();
   const until = graceMs === Infinity ? 'end first' : `have ${formatDuration(graceMs)} to end`;
   let failed = 0;
+  const tell = createTeller(context);
   try {
     await withStore(context, async (store) => {
       const say = (name: string, detail: string | undefined): void =>
-        context.print(
+        tell(
+          { event: 'part.started', name, detail: detail ?? null },
           `${paint('good', '✓')} ${name}${detail === undefined ? '' : `  ${paint('dim', detail)}`}\n`,
         );
       say('job store', storePath(context));
@@ -77,19 +81,33 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
           const last = results.at(-1);
           if (recorded !== 'succeeded') failed += 1;
           const tone = recorded === 'succeeded' ? 'good' : 'bad';
-          context.print(
+          tell(
+            {
+              event: 'task.ended',
+              name: taskId,
+              detail: summary,
+              recorded,
+              runId: last?.runId ?? null,
+            },
             `${paint('dim', new Date(io.clock.nowMs()).toISOString())} ${paint(tone, recorded)} ${taskId}  ${summary}${last === undefined ? '' : `  ${paint('dim', last.runId)}`}\n`,
           );
         },
       });
       logger.info({ jobs: [...config.jobs.keys()] }, 'daemon.started');
-      context.print(`${paint('strong', 'conductor is up')}, log in ${logFile}; Ctrl-C drains and stops\n`);
+      tell(
+        { event: 'daemon.up', detail: logFile },
+        `${paint('strong', 'conductor is up')}, log in ${logFile}; Ctrl-C drains and stops\n`,
+      );
       await Promise.race(isOnce ? [stop.asked, daemon.runOnce()] : [stop.asked]);
-      context.print(`stopping: nothing new starts, running steps ${until}; Ctrl-C again ends them\n`);
+      tell(
+        { event: 'daemon.stopping' },
+        `stopping: nothing new starts, running steps ${until}; Ctrl-C again ends them\n`,
+      );
       stop.begin();
       await daemon.stop();
-      logger.info({ reason: stop.hurryReason() ?? 'drained' }, 'daemon.stopped');
-      context.print(`stopped${ENDINGS[stop.hurryReason() ?? 'drained']}\n`);
+      const ending = stop.hurryReason() ?? 'drained';
+      logger.info({ reason: ending }, 'daemon.stopped');
+      tell({ event: 'daemon.stopped', detail: ending }, `stopped${ENDINGS[ending]}\n`);
     });
   } finally {
     stop.release();
@@ -97,6 +115,17 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
   }
   const exitCode = exitCodeOf(stop.hurryReason());
   return isOnce && failed > 0 && exitCode === EXIT.ok ? EXIT.failed : exitCode;
+}
+
+type Telling = Pick<DaemonEventView, 'event'> & Partial<Omit<DaemonEventView, 'event' | 'atMs'>>;
+
+/** Says what happens: a line for people, or one document with `--json`. */
+function createTeller(context: Context): (view: Telling, text: string) => void {
+  const nothing = { name: null, detail: null, recorded: null, runId: null };
+  return (view, text) => {
+    if (!context.json) context.print(text);
+    else context.printJsonLine(daemonEventView, { atMs: context.io.clock.nowMs(), ...nothing, ...view });
+  };
 }
 
 /** How it ended: by itself, or with steps that were ended. */

@@ -4,12 +4,13 @@
  */
 import path from 'node:path';
 
-import type { JobStore, Lease } from '@conductor-run/job-store';
+import type { Lease, SqliteJobStore } from '@conductor-run/job-store';
 import type { AppLogger } from '@conductor-run/logging';
 import { createTimedJobs, type Runner } from '@conductor-run/timed-jobs';
 
 import type { Config } from '../config.ts';
 import type { CliIo } from '../io.ts';
+import { LEADERSHIP } from '../leadership.ts';
 import { lockNode } from '../owner-lock.ts';
 import type { TaskOutcome } from '../task.ts';
 import { type Dispatcher, startDispatcher } from './dispatcher.ts';
@@ -26,14 +27,11 @@ import { createRetention } from './retention.ts';
 import { startInOrder, type StartStep } from './start-order.ts';
 import { createWatchers, type Watchers } from './watchers.ts';
 
-/** The name of the one leadership there is: of scheduling. */
-export const LEADERSHIP = 'leader';
-
 /** What a daemon works with. */
 export interface DaemonOptions {
   readonly config: Config;
   readonly io: CliIo;
-  readonly store: JobStore;
+  readonly store: SqliteJobStore;
   readonly logger: AppLogger;
   /** Whether it is for a single pass: without the HTTP API. */
   readonly isOnce: boolean;

@@ -3,9 +3,13 @@ import type { FastifyPluginAsync } from 'fastify';
 
 import { createHttpApp } from '../http/app.ts';
 import { publishApi } from '../http/api-place.ts';
+import { createEventStreams } from '../http/event-stream.ts';
 import { createGuard, type Guard } from '../http/guard.ts';
+import { createJobRoutes } from '../http/job-routes.ts';
 import { listen } from '../http/listen.ts';
 import { createOperations } from '../http/operations.ts';
+import { createRunRoutes } from '../http/run-routes.ts';
+import { createStateRoutes } from '../http/state-routes.ts';
 import { requireToken } from '../http/token.ts';
 import type { DaemonOptions } from './daemon.ts';
 import type { DaemonParts } from './parts.ts';
@@ -24,7 +28,15 @@ export interface PluginDeps {
  * @param deps - the daemon
  */
 export function createPlugins(deps: PluginDeps): readonly FastifyPluginAsync[] {
-  return [createOperations(deps)];
+  const { config, store, io, logger, stopping } = deps.options;
+  const place = { config, store, clock: io.clock };
+  const streams = createEventStreams({ clock: io.clock, logger, stopping });
+  return [
+    createOperations(deps),
+    createStateRoutes(place),
+    createJobRoutes(place),
+    createRunRoutes(place, streams),
+  ];
 }
 
 /**

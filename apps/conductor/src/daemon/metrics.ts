@@ -6,7 +6,7 @@ import type { JobStore, KindStats } from '@conductor-run/job-store';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 import type { Settings } from '../settings.ts';
-import { LEADERSHIP } from './daemon.ts';
+import { LEADERSHIP } from '../leadership.ts';
 import type { Observer } from './observer.ts';
 import type { DaemonParts } from './parts.ts';
 

@@ -3,7 +3,7 @@ import { statfs } from 'node:fs/promises';
 
 import type { FastifyPluginAsync } from 'fastify';
 
-import { LEADERSHIP } from '../daemon/daemon.ts';
+import { LEADERSHIP } from '../leadership.ts';
 import type { PluginDeps } from '../daemon/http-api.ts';
 import { ConductorError } from '../errors.ts';
 
