@@ -30,6 +30,7 @@ export type ConductorErrorCode =
   | 'request-timeout'
   | 'answer-timeout'
   | 'rate-limited'
+  | 'not-ready'
   | 'internal';
 
 /** Thrown when a command or a request cannot be carried out; `hint` says what to do next. */

@@ -16,7 +16,7 @@ export function addDoctorCommand(program: Command, io: CliIo, finish: (exitCode:
     program
       .command('doctor')
       .description(
-        'check store, clock, disk, git and Node, and say how to mend; exits with 1 when something is bad',
+        'check store, clock, disk, token, git and Node, and say how to mend; exits with 1 when something is bad',
       )
       .addHelpText('after', '\nExample:\n  conductor doctor --json'),
   ).action(async (options: CliOptions) => {

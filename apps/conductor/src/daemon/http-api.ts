@@ -7,6 +7,7 @@ import { createEventStreams } from '../http/event-stream.ts';
 import { createGuard, type Guard } from '../http/guard.ts';
 import { createJobRoutes } from '../http/job-routes.ts';
 import { listen } from '../http/listen.ts';
+import { createOperations } from '../http/operations.ts';
 import { createRunRoutes } from '../http/run-routes.ts';
 import { createStateRoutes } from '../http/state-routes.ts';
 import { requireToken } from '../http/token.ts';
@@ -21,12 +22,21 @@ export interface PluginDeps {
   readonly guard: Guard;
 }
 
-/** The routes of a daemon: one line per plugin. */
-function createPlugins({ options }: PluginDeps): readonly FastifyPluginAsync[] {
-  const { config, store, io, logger, stopping } = options;
+/**
+ * The routes of a daemon: one line per plugin.
+ *
+ * @param deps - the daemon
+ */
+export function createPlugins(deps: PluginDeps): readonly FastifyPluginAsync[] {
+  const { config, store, io, logger, stopping } = deps.options;
   const place = { config, store, clock: io.clock };
   const streams = createEventStreams({ clock: io.clock, logger, stopping });
-  return [createStateRoutes(place), createJobRoutes(place), createRunRoutes(place, streams)];
+  return [
+    createOperations(deps),
+    createStateRoutes(place),
+    createJobRoutes(place),
+    createRunRoutes(place, streams),
+  ];
 }
 
 /**
