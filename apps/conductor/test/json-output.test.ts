@@ -83,11 +83,10 @@ describe('--json', () => {
     const scratch = setup();
     const fits = loadSchemas();
 
-    for (const [command = '', ...args] of CALLS) {
-      await expectFit(scratch, fits, [command, ...args]);
-    }
+    for (const call of CALLS) await expectFit(scratch, fits, call);
     await expectFit(createScratch(), fits, ['init']);
     await expectCancelledRun(scratch, fits);
+    expect(fits.size).toBe(commandsWithJson().length);
   });
 
   test('given the command tree, every command that takes --json has a schema and is called above', () => {

@@ -80,7 +80,9 @@ describe('stream', () => {
     for (let start = 0; start < bytes.length; start += 3) {
       await run.write(start % 2 === 0 ? 'stdout' : 'stderr', bytes.subarray(start, start + 3));
     }
+    run.writer.event({ type: 'runner_warning', message: 'half way' });
     await run.write('stdout', Buffer.alloc(200_000, 'z'));
+    run.writer.event({ type: 'step_completed', message: 'done' });
     await run.end();
     const path = `/v1/runs/${run.runId}/stream`;
     const whole = await framesOf(node, path);
