@@ -8,6 +8,7 @@ import { z } from 'zod';
 export interface Settings {
   readonly nodeId: string;
   readonly host: string;
+  readonly role: 'primary' | 'standby';
   readonly priority: number;
   readonly store: string;
   readonly durability: 'process' | 'power';
@@ -15,6 +16,13 @@ export interface Settings {
   readonly runsDir: string;
   readonly logsDir: string;
   readonly worktreesDir: string;
+  /** Empty: that of the environment. */
+  readonly tmpDir: string;
+  readonly localApiHost: string;
+  readonly localApiPort: number;
+  /** Empty when the token is kept in `sharedTokenFile`. */
+  readonly sharedToken: string;
+  readonly sharedTokenFile: string;
   readonly heartbeatIntervalMs: number;
   readonly leaseTtlMs: number;
   readonly leaseRenewDeadlineMs: number;
@@ -51,6 +59,8 @@ export interface SettingSpec {
   readonly defaultValue: string | number;
   /** `path` values are resolved to absolute ones. */
   readonly isPath?: boolean;
+  /** Never printed, whatever is wrong with it. */
+  readonly isSecret?: boolean;
 }
 
 /**
@@ -91,6 +101,12 @@ function oneOf<const Value extends string>(...values: readonly Value[]): z.ZodTy
   return z.enum(values, { error: `expected one of ${values.join(', ')}` });
 }
 
+/** What a token must be; short ones can be guessed. */
+export const tokenSchema: z.ZodType<string> = z
+  .string()
+  .trim()
+  .regex(/^[\x21-\x7e]{32,}$/, { error: 'expected at least 32 printable characters without spaces' });
+
 const text = z.string().trim().min(1, { error: 'expected a non-empty text' });
 const DAY_MS = 86_400_000;
 
@@ -98,6 +114,7 @@ const DAY_MS = 86_400_000;
 const shape = {
   nodeId: text,
   host: text,
+  role: oneOf('primary', 'standby'),
   priority: integer(0, 1_000),
   store: z.string().regex(/^sqlite:.+/, { error: 'expected sqlite:PATH' }),
   durability: oneOf('process', 'power'),
@@ -105,6 +122,13 @@ const shape = {
   runsDir: text,
   logsDir: text,
   worktreesDir: text,
+  tmpDir: z.string().trim(),
+  localApiHost: text,
+  localApiPort: integer(0, 65_535),
+  sharedToken: z.union([z.literal(''), tokenSchema], {
+    error: 'expected at least 32 printable characters without spaces',
+  }),
+  sharedTokenFile: text,
   heartbeatIntervalMs: integer(100, DAY_MS),
   leaseTtlMs: integer(100, DAY_MS),
   leaseRenewDeadlineMs: integer(50, DAY_MS),
@@ -133,8 +157,14 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     defaultValue: 'hostname',
   },
   host: { description: 'Name of this machine in records', schema: shape.host, defaultValue: 'hostname' },
+  role: {
+    description: '`standby` leads only when no primary takes over within another `lease-ttl-ms`',
+    schema: shape.role,
+    defaultValue: 'primary',
+  },
   priority: {
-    description: 'Rank for leadership, 0 to 1000; the higher one is preferred',
+    description:
+      'Rank for leadership, 0 to 1000: a node takes over from a dead leader one `lease-ttl-ms` later while a live one has a higher rank; 50 for a standby unless you say otherwise',
     schema: shape.priority,
     defaultValue: 100,
   },
@@ -165,6 +195,38 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     description: 'Git work trees made for jobs with `worktree`',
     schema: shape.worktreesDir,
     defaultValue: 'worktrees',
+    isPath: true,
+  },
+  tmpDir: {
+    description: 'TMPDIR of steps, made when it is not there; empty: that of the environment',
+    schema: shape.tmpDir,
+    defaultValue: '',
+    isPath: true,
+  },
+  localApiHost: {
+    description:
+      'Address the HTTP API listens on; one that other machines can reach needs `shared-token` or `shared-token-file`',
+    schema: shape.localApiHost,
+    defaultValue: '127.0.0.1',
+  },
+  localApiPort: {
+    description:
+      'Port of the HTTP API; one you name must be free, in place of the default one a free port is taken when it is not; 0 takes any',
+    schema: shape.localApiPort,
+    defaultValue: 7_420,
+  },
+  sharedToken: {
+    description:
+      'Token of the HTTP API; rather set the variable than the flag, which others on the machine can read; empty: see `shared-token-file`',
+    schema: shape.sharedToken,
+    defaultValue: '',
+    isSecret: true,
+  },
+  sharedTokenFile: {
+    description:
+      'File that holds the token of the HTTP API; the default one is made at first start, one you name must exist',
+    schema: shape.sharedTokenFile,
+    defaultValue: 'token',
     isPath: true,
   },
   heartbeatIntervalMs: {

@@ -123,6 +123,7 @@ async function endLeftTask(
     await store.heartbeat(lease, config.settings.jobLeaseMs);
     await run.cancel?.(summary);
     const ended = await result;
+    options.observer.stepEnded(lease, ended);
     const retry = toRetryPolicy(requireJob(lease, options));
     const { outcome } = await store.fail(lease, { error: summary, retry });
     await acknowledgeRun(run.paths);
@@ -133,7 +134,11 @@ async function endLeftTask(
 }
 
 async function resumeLeftTask(lease: Lease, left: LeftRun, options: DaemonOptions): Promise<TaskOutcome> {
-  const { run, result, lock } = left;
+  const { run, lock } = left;
+  const result = left.result.then((ended) => {
+    options.observer.stepEnded(lease, ended);
+    return ended;
+  });
   const job = requireJob(lease, options);
   const reader = openRun(run.paths);
   const { worktreePath, repoRoot, stepName } = reader.meta();
@@ -187,6 +192,7 @@ async function follow(
     logger.info({ job: current.kind, taskId, runId, step: stepName }, 'step.started');
     using _cancelling = cancelOn(options, step);
     const result = await step.result;
+    options.observer.stepEnded(current, result);
     const { outcome, exitCode, durationMs } = result;
     logger.info(
       { job: current.kind, taskId, runId, step: stepName, outcome, exitCode, durationMs },
