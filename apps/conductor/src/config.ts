@@ -10,6 +10,7 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 
 import { ConductorError } from './errors.ts';
+import { isLoopback } from './http/guard.ts';
 import { type JobDefinition, jobsSchema } from './job-config.ts';
 import {
   environmentName,
@@ -65,6 +66,7 @@ export function loadConfig(input: ConfigInput): Config {
   }
   const settings = toSettings(values, sources, rootDir, input.cwd);
   requireLeaseRatios(settings);
+  requireTokenBeyondLoopback(settings, sources);
   return {
     settings,
     sources: sources as Record<keyof Settings, SettingSource>,
@@ -130,7 +132,7 @@ function describeIssue(issue: z.core.$ZodIssue, file: unknown): string[] {
     (at, key) => (isRecord(at) ? at[String(key)] : undefined),
     file,
   );
-  const shown = value === undefined ? 'missing' : JSON.stringify(value);
+  const shown = value === undefined ? 'missing' : isSecret(where) ? HIDDEN : JSON.stringify(value);
   return [`"${where === '' ? 'the file' : where}" is ${shown}, ${issue.message}`];
 }
 
@@ -162,7 +164,7 @@ function resolveSetting(
     if (value === undefined || value === '') continue;
     const parsed = spec.schema.safeParse(value);
     if (parsed.success) return [parsed.data, source];
-    const shown = typeof value === 'string' ? value : JSON.stringify(value);
+    const shown = spec.isSecret === true ? HIDDEN : typeof value === 'string' ? value : JSON.stringify(value);
     const why = parsed.error.issues[0]?.message ?? 'not understood';
     throw new ConductorError('config-invalid', `Cannot use setting ${shownAs} "${shown}": ${why}`);
   }
@@ -200,6 +202,29 @@ function requireLeaseRatios(settings: Settings): void {
     { hint: 'The defaults 10000, 6000 and 2000 fit.' },
   );
 }
+
+/** Whoever opens the API to other machines has chosen a token: one made by the way is known to nobody there. */
+function requireTokenBeyondLoopback(
+  settings: Settings,
+  sources: Readonly<Record<string, SettingSource>>,
+): void {
+  if (isLoopback(settings.localApiHost)) return;
+  if (settings.sharedToken !== '' || sources['sharedTokenFile'] !== 'default') return;
+  throw new ConductorError(
+    'config-invalid',
+    `Cannot use local-api-host "${settings.localApiHost}": other machines could reach it and no token is configured, expected shared-token or shared-token-file beside it`,
+    {
+      hint: 'Make a token with `openssl rand -hex 32` and set CONDUCTOR_SHARED_TOKEN, or leave local-api-host at 127.0.0.1.',
+    },
+  );
+}
+
+function isSecret(key: string): boolean {
+  return settingKeys().some((each) => each === key && SETTINGS[each].isSecret === true);
+}
+
+/** Stands for a secret in everything that is printed. */
+export const HIDDEN = '[hidden]';
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;

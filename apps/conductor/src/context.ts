@@ -39,7 +39,8 @@ export function withCommonOptions(
   command.option('--json', 'print one JSON document instead of text');
   for (const key of settings) {
     const { description, defaultValue } = SETTINGS[key];
-    command.addOption(new Option(`--${kebabCase(key)} <value>`, `${description} (default: ${defaultValue})`));
+    const shown = defaultValue === '' ? '' : ` (default: ${defaultValue})`;
+    command.addOption(new Option(`--${kebabCase(key)} <value>`, `${description}${shown}`));
   }
   return command;
 }

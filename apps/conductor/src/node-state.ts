@@ -2,6 +2,12 @@
 import type { NodeRecord } from '@conductor-run/job-store';
 import { z } from 'zod';
 
+/** One line of a daemon's start-up check-list. */
+export interface ChecklistItem {
+  readonly name: string;
+  readonly detail?: string | undefined;
+}
+
 /** A node as people want to see it. */
 export interface NodeState {
   readonly nodeId: string;
@@ -14,6 +20,10 @@ export interface NodeState {
   readonly running: number | undefined;
   /** Tasks it may run at once. */
   readonly maxParallel: number | undefined;
+  /** Where its HTTP API listens; unset while it has none. */
+  readonly apiUrl: string | undefined;
+  /** What it is made of, in the order it started: the start-up check-list. */
+  readonly checklist: readonly ChecklistItem[];
   /** UTC ms of its own clock. */
   readonly startedAtMs: number;
   /** UTC ms of its own clock. */
@@ -30,9 +40,9 @@ export interface NodeState {
 export function toNodeState(node: NodeRecord, nowMs: number): NodeState {
   const { nodeId, host, startedAtMs, beatAtMs, ttlMs } = node;
   const told = heartbeat.safeParse(node.state);
-  const { role, running, maxParallel } = told.success ? told.data : {};
+  const { role, running, maxParallel, apiUrl, checklist = [] } = told.success ? told.data : {};
   const isLive = nowMs - beatAtMs < ttlMs;
-  return { nodeId, host, isLive, role, running, maxParallel, startedAtMs, beatAtMs };
+  return { nodeId, host, isLive, role, running, maxParallel, apiUrl, checklist, startedAtMs, beatAtMs };
 }
 
 /** Nodes of other versions may tell other things; what is not understood is left out. */
@@ -40,4 +50,6 @@ const heartbeat = z.object({
   role: z.string().optional(),
   running: z.number().optional(),
   maxParallel: z.number().optional(),
+  apiUrl: z.string().optional(),
+  checklist: z.array(z.object({ name: z.string(), detail: z.string().optional() })).optional(),
 });

@@ -28,7 +28,7 @@ ${table(
     code(`--${kebabCase(key)}`),
     code(environmentName(key)),
     code(key),
-    code(String(SETTINGS[key].defaultValue)),
+    SETTINGS[key].defaultValue === '' ? '' : code(String(SETTINGS[key].defaultValue)),
     SETTINGS[key].description,
   ]),
 )}

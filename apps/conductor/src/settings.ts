@@ -15,6 +15,11 @@ export interface Settings {
   readonly runsDir: string;
   readonly logsDir: string;
   readonly worktreesDir: string;
+  readonly localApiHost: string;
+  readonly localApiPort: number;
+  /** Empty when the token is kept in `sharedTokenFile`. */
+  readonly sharedToken: string;
+  readonly sharedTokenFile: string;
   readonly heartbeatIntervalMs: number;
   readonly leaseTtlMs: number;
   readonly leaseRenewDeadlineMs: number;
@@ -51,6 +56,8 @@ export interface SettingSpec {
   readonly defaultValue: string | number;
   /** `path` values are resolved to absolute ones. */
   readonly isPath?: boolean;
+  /** Never printed, whatever is wrong with it. */
+  readonly isSecret?: boolean;
 }
 
 /**
@@ -91,6 +98,12 @@ function oneOf<const Value extends string>(...values: readonly Value[]): z.ZodTy
   return z.enum(values, { error: `expected one of ${values.join(', ')}` });
 }
 
+/** What a token must be; short ones can be guessed. */
+export const tokenSchema: z.ZodType<string> = z
+  .string()
+  .trim()
+  .regex(/^[\x21-\x7e]{32,}$/, { error: 'expected at least 32 printable characters without spaces' });
+
 const text = z.string().trim().min(1, { error: 'expected a non-empty text' });
 const DAY_MS = 86_400_000;
 
@@ -105,6 +118,12 @@ const shape = {
   runsDir: text,
   logsDir: text,
   worktreesDir: text,
+  localApiHost: text,
+  localApiPort: integer(0, 65_535),
+  sharedToken: z.union([z.literal(''), tokenSchema], {
+    error: 'expected at least 32 printable characters without spaces',
+  }),
+  sharedTokenFile: text,
   heartbeatIntervalMs: integer(100, DAY_MS),
   leaseTtlMs: integer(100, DAY_MS),
   leaseRenewDeadlineMs: integer(50, DAY_MS),
@@ -165,6 +184,32 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     description: 'Git work trees made for jobs with `worktree`',
     schema: shape.worktreesDir,
     defaultValue: 'worktrees',
+    isPath: true,
+  },
+  localApiHost: {
+    description:
+      'Address the HTTP API listens on; one that other machines can reach needs `shared-token` or `shared-token-file`',
+    schema: shape.localApiHost,
+    defaultValue: '127.0.0.1',
+  },
+  localApiPort: {
+    description:
+      'Port of the HTTP API; one you name must be free, in place of the default one a free port is taken when it is not; 0 takes any',
+    schema: shape.localApiPort,
+    defaultValue: 7_420,
+  },
+  sharedToken: {
+    description:
+      'Token of the HTTP API; rather set the variable than the flag, which others on the machine can read; empty: see `shared-token-file`',
+    schema: shape.sharedToken,
+    defaultValue: '',
+    isSecret: true,
+  },
+  sharedTokenFile: {
+    description:
+      'File that holds the token of the HTTP API; the default one is made at first start, one you name must exist',
+    schema: shape.sharedTokenFile,
+    defaultValue: 'token',
     isPath: true,
   },
   heartbeatIntervalMs: {

@@ -131,17 +131,21 @@ function countJobs(reads: ReadStatements): StoreStats {
     .filter((kind) => kind !== '')
     .sort();
   const kinds = names.map((kind): KindStats => {
-    const sum = (matches: (row: z.infer<typeof countRow>) => boolean): number =>
-      rows.filter((row) => row.kind === kind && matches(row)).reduce((total, row) => total + row.count, 0);
+    const count = (what: z.output<typeof countRow>['what']): number =>
+      rows.find((row) => row.kind === kind && row.what === what)?.count ?? 0;
+    const counts = {
+      ready: count('ready'),
+      waiting: count('waiting'),
+      running: count('running'),
+      exhausted: count('exhausted'),
+      cancelled: count('cancelled'),
+    };
+    const notDone = Object.values(counts).reduce((sum, each) => sum + each, 0);
     const oldest = reads.oldestReady.get({ kind });
     return {
       kind,
-      ready: sum(({ queue }) => queue === 1),
-      waiting: sum(({ queue }) => queue === 2),
-      running: sum(({ status }) => status === 'running'),
-      done: sum(({ status }) => status === 'done'),
-      exhausted: sum(({ status, queue }) => status === 'error' && queue === 0),
-      cancelled: sum(({ status }) => status === 'cancelled'),
+      ...counts,
+      done: count('total') - notDone,
       oldestReadyDueAtMs: oldest === null || oldest === undefined ? undefined : parseInteger(oldest),
       isPaused: paused.has(kind),
     };
@@ -150,6 +154,10 @@ function countJobs(reads: ReadStatements): StoreStats {
 }
 
 const cursorSchema = z.tuple([z.string(), z.string()]);
-const countRow = z.strictObject({ kind: z.string(), status: z.string(), queue: z.int(), count: z.int() });
+const countRow = z.strictObject({
+  kind: z.string(),
+  what: z.enum(['total', 'ready', 'waiting', 'running', 'exhausted', 'cancelled']),
+  count: z.int(),
+});
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1000;

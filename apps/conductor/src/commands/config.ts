@@ -1,10 +1,10 @@
 /** `conductor config show|schema|check`: what the settings are and where each came from. */
 import type { Command } from 'commander';
 
-import { configJsonSchema } from '../config.ts';
+import { configJsonSchema, HIDDEN } from '../config.ts';
 import { type CliOptions, createContext, withCommonOptions } from '../context.ts';
 import type { CliIo } from '../io.ts';
-import { kebabCase, settingKeys } from '../settings.ts';
+import { kebabCase, SETTINGS, settingKeys } from '../settings.ts';
 import { formatTable } from '../terminal/table.ts';
 
 /** Adds `config` and its subcommands. */
@@ -20,7 +20,10 @@ export function addConfigCommand(program: Command, io: CliIo): void {
   ).action((options: CliOptions) => {
     const context = createContext(io, options);
     const { settings, sources, configPath, jobs } = context.config;
-    const rows = settingKeys().map((key) => ({ key, value: settings[key], source: sources[key] }));
+    const rows = settingKeys().map((key) => {
+      const isHidden = SETTINGS[key].isSecret === true && settings[key] !== '';
+      return { key, value: isHidden ? HIDDEN : settings[key], source: sources[key] };
+    });
     if (context.json) {
       context.printJson({ configPath: configPath ?? null, settings: rows, jobs: [...jobs.keys()] });
       return;

@@ -54,6 +54,7 @@ async function runDaemon(context: Context, isOnce: boolean): Promise<number> {
         io,
         store,
         logger,
+        isOnce,
         hurry: signals.hurry,
         stopping: stopping.signal,
         onStarted: say,

@@ -18,6 +18,7 @@ import { startHeartbeat } from './heartbeat.ts';
 import { createJobScheduler, schedulesOf } from './job-scheduler.ts';
 import { adoptTasks, type LeftTask, runLeasedTask } from './leased-task.ts';
 import { createNotifications, type Notifications } from './notifications.ts';
+import type { DaemonParts } from './parts.ts';
 import { createRetention } from './retention.ts';
 import { startInOrder, type StartStep } from './start-order.ts';
 import { createWatchers, type Watchers } from './watchers.ts';
@@ -31,6 +32,8 @@ export interface DaemonOptions {
   readonly io: CliIo;
   readonly store: JobStore;
   readonly logger: AppLogger;
+  /** Whether it is for a single pass: without the HTTP API. */
+  readonly isOnce: boolean;
   /** Told after each thing that was started: the check-list. */
   readonly onStarted: (name: string, detail: string | undefined) => void;
   /** Told after each task. */
@@ -60,7 +63,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { settings } = config;
   const onError = (error: unknown, doing: string): void =>
     logger.error({ err: error, doing }, 'daemon.failed');
-  const parts: Parts = { leader: undefined, dispatcher: undefined };
+  const parts: DaemonParts = { leader: undefined, dispatcher: undefined, apiUrl: undefined, checklist: [] };
   const notifications = createNotifications(options);
   const { timedJobs, watchers } = createNodeTimedJobs(options, parts, notifications.runner);
 
@@ -79,6 +82,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
             role: parts.leader?.state().role ?? 'standby',
             running: parts.dispatcher?.runningCount() ?? 0,
             maxParallel: settings.maxParallel,
+            ...(parts.apiUrl !== undefined && { apiUrl: parts.apiUrl }),
+            checklist: parts.checklist.map(({ name, detail = '' }) => ({ name, detail })),
           }),
           onError,
         });
@@ -103,6 +108,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         };
       },
     },
+    ...(options.isOnce ? [] : [createHttpStep(options, parts)]),
     {
       name: 'notifications',
       async start() {
@@ -151,7 +157,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       },
     },
   ];
-  const started = await startInOrder(steps, options.onStarted);
+  const started = await startInOrder(steps, (name, detail) => {
+    parts.checklist.push({ name, detail });
+    options.onStarted(name, detail);
+  });
   return {
     async runOnce() {
       await timedJobs.runTick('manual');
@@ -161,10 +170,21 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   };
 }
 
-/** What is there once its step has started. */
-interface Parts {
-  leader: Election | undefined;
-  dispatcher: Dispatcher | undefined;
+/** A single pass has nobody to talk to; its exit code is its answer. */
+function createHttpStep(options: DaemonOptions, parts: DaemonParts): StartStep {
+  return {
+    name: 'http api',
+    async start() {
+      // Loaded here, because no other command needs it.
+      const { startHttpApi } = await import('./http-api.ts');
+      const api = await startHttpApi(options, parts);
+      parts.apiUrl = api.url;
+      return {
+        detail: `${api.url}, token in ${options.config.settings.sharedToken === '' ? options.config.settings.sharedTokenFile : 'the settings'}`,
+        stop: () => api.stop(),
+      };
+    },
+  };
 }
 
 interface NodeTimedJobs {
@@ -172,7 +192,11 @@ interface NodeTimedJobs {
   readonly watchers: Watchers;
 }
 
-function createNodeTimedJobs(options: DaemonOptions, parts: Parts, lostAttempts: Runner): NodeTimedJobs {
+function createNodeTimedJobs(
+  options: DaemonOptions,
+  parts: DaemonParts,
+  lostAttempts: Runner,
+): NodeTimedJobs {
   const { config, io, store, logger } = options;
   const { settings } = config;
   const timedJobs = createTimedJobs({
@@ -206,7 +230,7 @@ function createNodeTimedJobs(options: DaemonOptions, parts: Parts, lostAttempts:
 }
 
 /** Lets a tick happen on the node that leads, while nothing is paused as a whole. */
-function createGate({ config, store }: DaemonOptions, parts: Parts): Gate {
+function createGate({ config, store }: DaemonOptions, parts: DaemonParts): Gate {
   return {
     async schedule(work) {
       const term = parts.leader?.term();

@@ -64,6 +64,10 @@ export function upkeepCases(setup: ContractSetup): readonly ContractCase[] {
       async ({ store, clock }) => {
         await store.succeed(await enqueueAndClaim(store, { key: 'done' }));
         await store.fail(await enqueueAndClaim(store, { key: 'exhausted', retries: 0 }), { error: 'no' });
+        await store.fail(await enqueueAndClaim(store, { key: 'retrying', retries: 1 }), {
+          error: 'no',
+          retry: { policy: 'fixed', delayMs: 1 },
+        });
         await enqueueAndClaim(store, { key: 'running' });
         await store.enqueue({ ...BUILD, key: 'cancelled' });
         await store.cancel('build', 'cancelled');
@@ -76,7 +80,7 @@ export function upkeepCases(setup: ContractSetup): readonly ContractCase[] {
           {
             kind: 'build',
             ready: 1,
-            waiting: 1,
+            waiting: 2,
             running: 1,
             done: 1,
             exhausted: 1,
