@@ -4,6 +4,7 @@ import type { StepRequest, StepSecret } from '@conductor-run/worker-runner';
 import { ulid } from 'ulid';
 
 import { ConductorError } from './errors.ts';
+import type { JobInput } from './job-input.ts';
 import type { JobDefinition, StepDefinition } from './job-config.ts';
 
 /** Where the steps of a task run and where their record goes. */
@@ -31,6 +32,7 @@ export function newTaskId(jobName: string, clock: Clock): string {
  * @param job - the job
  * @param step - one of its steps
  * @param place - where it runs
+ * @param given - what was enqueued with the job
  * @param deps - the environment that `env.pass` and `env.secrets` name variables of, and the time
  * @throws ConductorError with code `config-invalid` when a secret has no value or is too short to be found in output
  */
@@ -38,6 +40,7 @@ export function createStepRequest(
   job: JobDefinition,
   step: StepDefinition,
   place: TaskPlace,
+  given: JobInput,
   deps: { readonly env: Readonly<Record<string, string | undefined>>; readonly clock: Clock },
 ): StepRequest {
   const secrets = job.env.secrets.map((name) => toSecret(job, name, deps.env));
@@ -46,6 +49,7 @@ export function createStepRequest(
     const value = deps.env[name];
     if (value !== undefined && env[name] === undefined) env[name] = value;
   }
+  if (given.arcp !== undefined) env['TRACEPARENT'] = given.arcp.traceparent;
   const hasGitDiff = job.checkpoint.gitDiff && place.repoRoot !== undefined;
   return {
     taskId: place.taskId,
@@ -56,6 +60,8 @@ export function createStepRequest(
     stepKind: 'shell',
     workerKind: 'shell',
     command: step.command,
+    // A line, so that `read` in a shell takes it whole.
+    ...(given.input !== undefined && { stdin: `${JSON.stringify(given.input)}\n` }),
     ...(step.timeoutMs !== undefined && { timeoutSec: step.timeoutMs / 1_000 }),
     runtime: {
       worktreePath: place.workDir,

@@ -69,8 +69,7 @@ async function decideUntilEnd(
 async function decideOnce(paths: RunPaths, authorize: Authorizer, signal: AbortSignal): Promise<boolean> {
   const { taskId, runId } = paths;
   const socketPath = readOwner(paths.runDir)?.socketPath;
-  const connection =
-    socketPath === undefined ? undefined : await connectToSupervisor(socketPath, authorize);
+  const connection = socketPath === undefined ? undefined : await connectToSupervisor(socketPath, authorize);
   if (connection === undefined) return false;
   const close = (): void => connection.close();
   signal.addEventListener('abort', close);

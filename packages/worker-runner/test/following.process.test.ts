@@ -67,7 +67,10 @@ describe('followStepEvents', () => {
     const abort = new AbortController();
 
     const seen: number[] = [];
-    for await (const { seq } of followStepEvents(pathsOf(step.runId), { afterSeq: 1, signal: abort.signal })) {
+    for await (const { seq } of followStepEvents(pathsOf(step.runId), {
+      afterSeq: 1,
+      signal: abort.signal,
+    })) {
       seen.push(seq);
       if (seq === 3) abort.abort();
     }
@@ -102,7 +105,10 @@ describe('startDeciding', () => {
 
   test('given a supervisor that is killed while it asks, the one who decides is asked again by the next', async () => {
     const { requestOf, runsDir, supervisorPid, pathsOf } = setupSupervised();
-    const step = await startSupervised(requestOf(`${ask('c1')}; ${ask('c2')}`), { ...quick, authorize: 'later' });
+    const step = await startSupervised(requestOf(`${ask('c1')}; ${ask('c2')}`), {
+      ...quick,
+      authorize: 'later',
+    });
     step.detach();
     const killed = supervisorPid();
     let count = 0;

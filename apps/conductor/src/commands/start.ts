@@ -10,6 +10,7 @@ import { EXIT } from '../exit-codes.ts';
 import type { CliIo } from '../io.ts';
 import { settingKeys } from '../settings.ts';
 import { ensureStateDir } from '../state-dir.ts';
+import { createTaskBell } from '../task-bell.ts';
 import { storePath, withStore } from '../wire.ts';
 
 /** Adds `start`. */
@@ -55,6 +56,7 @@ async function runDaemon(context: Context, isOnce: boolean): Promise<number> {
         store,
         logger,
         isOnce,
+        taskBell: createTaskBell(io.clock),
         hurry: signals.hurry,
         stopping: stopping.signal,
         onStarted: say,

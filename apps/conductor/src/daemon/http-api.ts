@@ -1,6 +1,7 @@
 /** The daemon's HTTP API: which routes it has, and its start and stop. The only file that knows all plugins. */
 import type { FastifyPluginAsync } from 'fastify';
 
+import { startArcp } from '../arcp/serve.ts';
 import { createHttpApp } from '../http/app.ts';
 import { publishApi } from '../http/api-place.ts';
 import { createGuard, type Guard } from '../http/guard.ts';
@@ -18,8 +19,13 @@ export interface PluginDeps {
 }
 
 /** The routes of a daemon: one line per plugin. */
-function createPlugins(_deps: PluginDeps): readonly FastifyPluginAsync[] {
-  return [];
+function createPlugins(deps: PluginDeps): readonly FastifyPluginAsync[] {
+  return [
+    async (app) => {
+      const arcp = startArcp(deps.options, app.server, deps.guard);
+      app.addHook('preClose', () => arcp.stop());
+    },
+  ];
 }
 
 /**
