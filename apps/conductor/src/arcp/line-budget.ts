@@ -1,26 +1,32 @@
-/** How many lines of output become events. Invariant: over any second no more than twice the rate passes. */
-import type { Clock } from '@conductor-run/clock';
+/**
+ * How many lines of output become events, by the time at which they were written: how late they are read, and by how
+ * many processes one after the other, changes nothing. Invariant: of any second no more than twice the rate passes.
+ */
 
 /** Counts lines. */
 export interface LineBudget {
-  /** Whether one more may pass now. */
-  take(): boolean;
+  /**
+   * Whether one more may pass.
+   *
+   * @param atMs - when it was written, UTC milliseconds; `undefined` when nobody knows: together with the one before
+   */
+  take(atMs: number | undefined): boolean;
 }
 
 /**
  * Makes a budget that starts full and fills up again at its rate.
  *
  * @param linesPerSecond - the rate, and how many may pass at once
- * @param clock - whose monotonic time counts
  */
-export function createLineBudget(linesPerSecond: number, clock: Clock): LineBudget {
+export function createLineBudget(linesPerSecond: number): LineBudget {
   let left = linesPerSecond;
-  let atMs = clock.monotonicMs();
+  let lastMs = Number.NEGATIVE_INFINITY;
   return {
-    take() {
-      const nowMs = clock.monotonicMs();
-      left = Math.min(linesPerSecond, left + ((nowMs - atMs) / 1_000) * linesPerSecond);
-      atMs = nowMs;
+    take(atMs = lastMs) {
+      // The system's clock may have been set back meanwhile.
+      const elapsedMs = Number.isFinite(lastMs) ? Math.max(0, atMs - lastMs) : 0;
+      left = Math.min(linesPerSecond, left + (elapsedMs / 1_000) * linesPerSecond);
+      lastMs = atMs;
       if (left < 1) return false;
       left -= 1;
       return true;

@@ -83,18 +83,19 @@ async function tellLines(
   cursor: Cursor,
   { signal, clock }: Telling,
 ): Promise<void> {
-  const budget = createLineBudget(MAX_LINES_PER_SECOND, clock);
+  const budget = createLineBudget(MAX_LINES_PER_SECOND);
   const lines = openRun(paths, { clock }).lines({
     follow: true,
     channel: 'stdout',
     ansi: 'strip',
     signal,
   });
-  for await (const { offset, text } of lines) {
+  for await (const { offset, text, atMs } of lines) {
     // What comes after an abort is the beginning of a line whose end nobody has waited for.
     if (signal.aborted) return;
+    const isWithin = budget.take(atMs);
     if (offset <= cursor.lineOffset) continue;
-    if (budget.take()) {
+    if (isWithin) {
       cursor.lineOffset = offset;
       await tellLine(job, 'info', cut(text), cursor);
     } else if (!cursor.isCapped) {
