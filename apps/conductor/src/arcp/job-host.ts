@@ -6,17 +6,18 @@
 import type { AgentHost, AgentJob, AgentOutcome } from '@conductor-run/arcp/runtime';
 import { ArcpError } from '@conductor-run/arcp';
 import type { Clock } from '@conductor-run/clock';
-import type { Job, JobStore } from '@conductor-run/job-store';
+import type { JobStore } from '@conductor-run/job-store';
 import type { Logger } from '@conductor-run/logging';
 import { cancelRun, WorkerRunnerError } from '@conductor-run/worker-runner';
 
 import type { JobDefinition } from '../job-config.ts';
-import { parseJobInput, toPayload } from '../job-input.ts';
+import { toPayload } from '../job-input.ts';
 import type { Settings } from '../settings.ts';
 import type { TaskBell } from '../task-bell.ts';
 import { toAgents } from './agents.ts';
 import { cursorAt, formatCursor, isBefore, parseCursor } from './cursor.ts';
 import { type JobRun, outcomeOf, runsOf } from './job-record.ts';
+import { arcpRows } from './job-rows.ts';
 import { tellRun } from './run-teller.ts';
 
 /** What the host works with. */
@@ -68,9 +69,8 @@ export function createJobHost(options: JobHostOptions): JobHost {
     start: run,
     adopt: run,
     async endOrphans() {
-      for await (const row of unfinishedRows(store)) {
-        const { arcp } = parseJobInput(row.kind, row.payload);
-        if (arcp?.node !== settings.nodeId || live.has(row.key)) continue;
+      for await (const { row, origin } of arcpRows(store, ['pending', 'running', 'error'])) {
+        if (origin.node !== settings.nodeId || row.isExhausted || live.has(row.key)) continue;
         options.logger.info({ job: row.kind, key: row.key }, 'arcp.orphan-ended');
         await endRow(row, 'its ARCP job is over', options);
       }
@@ -171,22 +171,6 @@ async function tryCancel(run: JobRun, reason: string): Promise<boolean> {
   }
 }
 
-async function* unfinishedRows(store: JobStore): AsyncGenerator<Job, void, undefined> {
-  for (const status of ['pending', 'running', 'error'] as const) {
-    let cursor: string | undefined;
-    do {
-      const page = await store.list({
-        status,
-        keyPrefix: KEY_PREFIX,
-        limit: 1_000,
-        ...(cursor !== undefined && { cursor }),
-      });
-      yield* page.jobs.filter((row) => !row.isExhausted);
-      cursor = page.nextCursor;
-    } while (cursor !== undefined);
-  }
-}
-
 function placeOf(job: AgentJob): { readonly kind: string; readonly key: string } {
   return { kind: job.name, key: job.jobId };
 }
@@ -211,7 +195,5 @@ function gone(job: AgentJob): ArcpError {
   );
 }
 
-/** How ARCP names its jobs. */
-const KEY_PREFIX = 'job_';
 /** The longest it takes to see what another process did. */
 const LOOK_AGAIN_MS = 500;
