@@ -48,7 +48,7 @@ export function toPayload(input: JobInput): JsonValue {
 }
 
 const payloadSchema = z.object({
-  input: z.unknown(),
+  input: z.unknown().optional(),
   arcp: z.object({ node: z.string(), version: z.string(), traceparent: z.string() }).optional(),
 });
 const jsonSchema: z.ZodType<JsonValue> = z.json();

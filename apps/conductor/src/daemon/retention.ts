@@ -79,11 +79,7 @@ async function forgetWorktrees({ store, settings, rootDir, clock }: RetentionOpt
   return removed.length;
 }
 
-async function forgetHistory({
-  store,
-  settings,
-  clock,
-}: RetentionOptions): Promise<{
+async function forgetHistory({ store, settings, clock }: RetentionOptions): Promise<{
   readonly attempts: number;
   readonly slots: number;
   readonly submissions: number;
