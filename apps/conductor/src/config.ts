@@ -186,14 +186,17 @@ function toSettings(
   const stateDir = path.resolve(fromOf('stateDir'), String(values['stateDir']));
   const absolute: Record<string, string> = { stateDir };
   for (const key of settingKeys()) {
-    if (key === 'stateDir' || SETTINGS[key].isPath !== true) continue;
+    if (key === 'stateDir' || SETTINGS[key].isPath !== true || values[key] === '') continue;
     absolute[key] = path.resolve(sources[key] === 'default' ? stateDir : fromOf(key), String(values[key]));
   }
   const storePath =
     sources['store'] === 'default'
       ? path.join(stateDir, 'conductor.db')
       : path.resolve(fromOf('store'), String(values['store']).slice('sqlite:'.length));
-  return parseSettings({ ...values, ...absolute, store: `sqlite:${storePath}` });
+  // A rank of its own comes with the role, unless somebody gave another one.
+  const priority =
+    sources['priority'] === 'default' && values['role'] === 'standby' ? STANDBY_PRIORITY : values['priority'];
+  return parseSettings({ ...values, ...absolute, priority, store: `sqlite:${storePath}` });
 }
 
 function requireLeaseRatios(settings: Settings): void {
@@ -233,6 +236,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
+const STANDBY_PRIORITY = 50;
 const CONFIG_NAMES = ['conductor.yaml', 'conductor.yml', 'conductor.json'];
 
 const fileSchema = z.strictObject({

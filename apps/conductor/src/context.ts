@@ -1,5 +1,6 @@
 /** What every command gets: its io, its config and how it prints. Built once per invocation, from the options common to all. */
 import { Option, type Command } from 'commander';
+import type { z } from 'zod';
 
 import { type Config, loadConfig } from './config.ts';
 import type { CliIo } from './io.ts';
@@ -16,10 +17,14 @@ export interface Context {
   readonly paint: Paint;
   /** Whether `--json` was given. */
   readonly json: boolean;
+  /** The daemon to ask instead of the files here: `--api` or `CONDUCTOR_API`; `undefined` for the files. */
+  readonly apiUrl: string | undefined;
   /** Writes text to stdout as it is. */
   print(text: string): void;
-  /** Writes one JSON document to stdout. */
-  printJson(value: unknown): void;
+  /** Writes one JSON document to stdout: the view that is published as this command's schema. */
+  printJson<View>(schema: z.ZodType<View>, value: View): void;
+  /** Writes one JSON document as a line of its own, for what has no end to wait for. */
+  printJsonLine<View>(schema: z.ZodType<View>, value: View): void;
 }
 
 /** Settings that make sense for every command that reads the record. */
@@ -46,6 +51,22 @@ export function withCommonOptions(
 }
 
 /**
+ * Adds `--api` and what it needs, for commands that work on a daemon elsewhere.
+ *
+ * @param command - what to add to
+ */
+export function withApiOption(command: Command): Command {
+  command.option(
+    '--api <url>',
+    'ask the daemon there instead, such as http://127.0.0.1:7420 (CONDUCTOR_API)',
+  );
+  for (const key of ['sharedToken', 'sharedTokenFile'] as const) {
+    command.addOption(new Option(`--${kebabCase(key)} <value>`, SETTINGS[key].description));
+  }
+  return command;
+}
+
+/**
  * Reads the config and makes the context of a command.
  *
  * @param io - the outside world
@@ -53,7 +74,7 @@ export function withCommonOptions(
  * @throws ConductorError as `loadConfig` does
  */
 export function createContext(io: CliIo, options: CliOptions): Context {
-  const { config: configPath, json, ...flags } = options;
+  const { config: configPath, json, api, ...flags } = options;
   const config = loadConfig({
     cwd: io.cwd,
     env: io.env,
@@ -65,7 +86,9 @@ export function createContext(io: CliIo, options: CliOptions): Context {
     config,
     paint: createPaint(io),
     json: json === true,
+    apiUrl: typeof api === 'string' ? api : io.env['CONDUCTOR_API'],
     print: (text) => void io.stdout.write(text),
-    printJson: (value) => void io.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`),
+    printJson: (_schema, value) => void io.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`),
+    printJsonLine: (_schema, value) => void io.stdout.write(`${JSON.stringify(value)}\n`),
   };
 }

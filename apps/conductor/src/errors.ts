@@ -9,6 +9,8 @@ export type ConductorErrorCode =
   | 'payload-invalid'
   | 'run-unknown'
   | 'run-ambiguous'
+  | 'run-ended'
+  | 'stream-limit'
   | 'checkpoint-unknown'
   | 'claim-refused'
   | 'not-a-repository'
@@ -29,6 +31,7 @@ export type ConductorErrorCode =
   | 'request-timeout'
   | 'answer-timeout'
   | 'rate-limited'
+  | 'not-ready'
   | 'internal';
 
 /** Thrown when a command or a request cannot be carried out; `hint` says what to do next. */

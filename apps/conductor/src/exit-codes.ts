@@ -8,6 +8,10 @@ export const EXIT: {
   readonly failed: 1;
   /** Wrong arguments or config; nothing was changed. */
   readonly usage: 2;
+  /** `start`: a second signal ended the running steps. */
+  readonly hurried: 3;
+  /** `start`: the grace ran out and the running steps were ended. */
+  readonly graceOver: 4;
   /** The job cannot be claimed now: it runs elsewhere, waits for a retry, is paused (EX_TEMPFAIL of sysexits.h). */
   readonly refused: 75;
   /** The step's time was up, as timeout(1) has it. */
@@ -16,4 +20,14 @@ export const EXIT: {
   readonly lost: 125;
   /** The step could not be started. */
   readonly notStartable: 126;
-} = { ok: 0, failed: 1, usage: 2, refused: 75, timedOut: 124, lost: 125, notStartable: 126 };
+} = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  hurried: 3,
+  graceOver: 4,
+  refused: 75,
+  timedOut: 124,
+  lost: 125,
+  notStartable: 126,
+};

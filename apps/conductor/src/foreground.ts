@@ -20,6 +20,7 @@ import { runTask, type TaskOutcome } from './task.ts';
 import { toneOfStatus } from './terminal/style.ts';
 import { startProgress } from './terminal/progress.ts';
 import { formatRelative } from './terminal/time.ts';
+import { taskOutcomeView, toTaskOutcomeView } from './views/run-views.ts';
 
 /**
  * Raises the job's watermark and claims it, in one transaction: no daemon can come between.
@@ -161,7 +162,7 @@ function printOutcome(context: Context, outcome: TaskOutcome): void {
   if (last === undefined) return;
   const { io, paint } = context;
   if (context.json) {
-    context.printJson({ taskId: outcome.taskId, recorded: outcome.recorded, steps: outcome.results });
+    context.printJson(taskOutcomeView, toTaskOutcomeView(outcome));
     return;
   }
   for (const result of outcome.results) {

@@ -20,6 +20,8 @@ export interface NodeState {
   readonly running: number | undefined;
   /** Tasks it may run at once. */
   readonly maxParallel: number | undefined;
+  /** Its rank for leadership. */
+  readonly priority: number | undefined;
   /** Where its HTTP API listens; unset while it has none. */
   readonly apiUrl: string | undefined;
   /** What it is made of, in the order it started: the start-up check-list. */
@@ -40,9 +42,21 @@ export interface NodeState {
 export function toNodeState(node: NodeRecord, nowMs: number): NodeState {
   const { nodeId, host, startedAtMs, beatAtMs, ttlMs } = node;
   const told = heartbeat.safeParse(node.state);
-  const { role, running, maxParallel, apiUrl, checklist = [] } = told.success ? told.data : {};
+  const { role, running, maxParallel, priority, apiUrl, checklist = [] } = told.success ? told.data : {};
   const isLive = nowMs - beatAtMs < ttlMs;
-  return { nodeId, host, isLive, role, running, maxParallel, apiUrl, checklist, startedAtMs, beatAtMs };
+  return {
+    nodeId,
+    host,
+    isLive,
+    role,
+    running,
+    maxParallel,
+    priority,
+    apiUrl,
+    checklist,
+    startedAtMs,
+    beatAtMs,
+  };
 }
 
 /** Nodes of other versions may tell other things; what is not understood is left out. */
@@ -50,6 +64,7 @@ const heartbeat = z.object({
   role: z.string().optional(),
   running: z.number().optional(),
   maxParallel: z.number().optional(),
+  priority: z.number().optional(),
   apiUrl: z.string().optional(),
   checklist: z.array(z.object({ name: z.string(), detail: z.string().optional() })).optional(),
 });

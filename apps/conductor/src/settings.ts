@@ -8,6 +8,7 @@ import { z } from 'zod';
 export interface Settings {
   readonly nodeId: string;
   readonly host: string;
+  readonly role: 'primary' | 'standby';
   readonly priority: number;
   readonly store: string;
   readonly durability: 'process' | 'power';
@@ -15,6 +16,8 @@ export interface Settings {
   readonly runsDir: string;
   readonly logsDir: string;
   readonly worktreesDir: string;
+  /** Empty: that of the environment. */
+  readonly tmpDir: string;
   readonly localApiHost: string;
   readonly localApiPort: number;
   /** Empty when the token is kept in `sharedTokenFile`. */
@@ -111,6 +114,7 @@ const DAY_MS = 86_400_000;
 const shape = {
   nodeId: text,
   host: text,
+  role: oneOf('primary', 'standby'),
   priority: integer(0, 1_000),
   store: z.string().regex(/^sqlite:.+/, { error: 'expected sqlite:PATH' }),
   durability: oneOf('process', 'power'),
@@ -118,6 +122,7 @@ const shape = {
   runsDir: text,
   logsDir: text,
   worktreesDir: text,
+  tmpDir: z.string().trim(),
   localApiHost: text,
   localApiPort: integer(0, 65_535),
   sharedToken: z.union([z.literal(''), tokenSchema], {
@@ -152,8 +157,14 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     defaultValue: 'hostname',
   },
   host: { description: 'Name of this machine in records', schema: shape.host, defaultValue: 'hostname' },
+  role: {
+    description: '`standby` leads only when no primary takes over within another `lease-ttl-ms`',
+    schema: shape.role,
+    defaultValue: 'primary',
+  },
   priority: {
-    description: 'Rank for leadership, 0 to 1000; the higher one is preferred',
+    description:
+      'Rank for leadership, 0 to 1000: a node takes over from a dead leader one `lease-ttl-ms` later while a live one has a higher rank; 50 for a standby unless you say otherwise',
     schema: shape.priority,
     defaultValue: 100,
   },
@@ -184,6 +195,12 @@ export const SETTINGS: Readonly<Record<keyof Settings, SettingSpec>> = {
     description: 'Git work trees made for jobs with `worktree`',
     schema: shape.worktreesDir,
     defaultValue: 'worktrees',
+    isPath: true,
+  },
+  tmpDir: {
+    description: 'TMPDIR of steps, made when it is not there; empty: that of the environment',
+    schema: shape.tmpDir,
+    defaultValue: '',
     isPath: true,
   },
   localApiHost: {

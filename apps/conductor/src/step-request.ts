@@ -6,6 +6,7 @@ import { ulid } from 'ulid';
 import { ConductorError } from './errors.ts';
 import type { JobInput } from './job-input.ts';
 import type { JobDefinition, StepDefinition } from './job-config.ts';
+import type { Settings } from './settings.ts';
 
 /** Where the steps of a task run and where their record goes. */
 export interface TaskPlace {
@@ -33,7 +34,7 @@ export function newTaskId(jobName: string, clock: Clock): string {
  * @param step - one of its steps
  * @param place - where it runs
  * @param given - what was enqueued with the job
- * @param deps - the environment that `env.pass` and `env.secrets` name variables of, and the time
+ * @param deps - the environment that `env.pass` and `env.secrets` name variables of, the settings, and the time
  * @throws ConductorError with code `config-invalid` when a secret has no value or is too short to be found in output
  */
 export function createStepRequest(
@@ -41,10 +42,15 @@ export function createStepRequest(
   step: StepDefinition,
   place: TaskPlace,
   given: JobInput,
-  deps: { readonly env: Readonly<Record<string, string | undefined>>; readonly clock: Clock },
+  deps: {
+    readonly env: Readonly<Record<string, string | undefined>>;
+    readonly settings: Pick<Settings, 'tmpDir'>;
+    readonly clock: Clock;
+  },
 ): StepRequest {
   const secrets = job.env.secrets.map((name) => toSecret(job, name, deps.env));
-  const env: Record<string, string> = { ...job.env.set };
+  const { tmpDir } = deps.settings;
+  const env: Record<string, string> = { ...(tmpDir !== '' && { TMPDIR: tmpDir }), ...job.env.set };
   for (const name of [...job.env.pass, ...job.env.secrets]) {
     const value = deps.env[name];
     if (value !== undefined && env[name] === undefined) env[name] = value;

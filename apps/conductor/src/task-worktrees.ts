@@ -59,15 +59,36 @@ export async function liveTaskIds(store: JobStore, runsDir: string): Promise<Rea
 export async function listTaskWorktrees(options: TaskWorktreesOptions): Promise<readonly TaskWorktree[]> {
   const { repoRoot, store, settings, clock } = options;
   const worktrees = await listWorktrees({ repoRoot, clock });
-  const live = await liveTaskIds(store, settings.runsDir);
   const isHere = isBelow(settings.worktreesDir);
-  return worktrees
-    .filter(isHere)
+  const found = worktrees.filter(isHere);
+  const live = await liveAmong(
+    found.map((worktree) => path.basename(worktree.path)),
+    store,
+    settings.runsDir,
+  );
+  return found
     .map((worktree) => {
       const taskId = path.basename(worktree.path);
       return { ...worktree, taskId, isTaskLive: live.has(taskId) };
     })
     .toSorted((one, other) => other.ageMs - one.ageMs);
+}
+
+/** Those of some tasks that have not ended; unlike `liveTaskIds` it looks at their runs alone. */
+async function liveAmong(
+  taskIds: readonly string[],
+  store: JobStore,
+  runsDir: string,
+): Promise<ReadonlySet<string>> {
+  const running = await allJobs(store, { status: 'running' });
+  const live = new Set(
+    running.flatMap((job) => (job.runDir === undefined ? [] : [path.basename(job.runDir)])),
+  );
+  for (const taskId of taskIds) {
+    const { runs, unreadable } = await listRuns(runsDir, { taskId });
+    if (unreadable.length > 0 || runs.some((run) => !isTerminalStatus(run.state.status))) live.add(taskId);
+  }
+  return live;
 }
 
 /** Which work trees go. */

@@ -2,6 +2,7 @@
  * One attempt of a job: its steps in order, then the answer to the store. Used by `run`, `exec` and the dispatcher alike.
  * Invariant: whatever happens to the steps, the attempt is ended with its own token exactly once, or left to expire.
  */
+import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 
 import type { Clock } from '@conductor-run/clock';
@@ -139,6 +140,8 @@ async function runSteps(
   deps: TaskDeps,
 ): Promise<readonly StepResult[]> {
   const given = parseJobInput(job.name, lease.payload);
+  const { tmpDir } = deps.settings;
+  if (tmpDir !== '') mkdirSync(tmpDir, { recursive: true, mode: 0o700 });
   const results: StepResult[] = [];
   for (const step of steps) {
     const result = await deps.execute(createStepRequest(job, step, place, given, deps), lease);

@@ -1,9 +1,8 @@
 /** The one place that constructs the packages from the config. Invariant: whatever is opened here is closed here. */
-import path from 'node:path';
-
 import { openJobStore, type SqliteJobStore } from '@conductor-run/job-store';
 
 import type { Context } from './context.ts';
+import { storeFile } from './record/record-place.ts';
 import { ensureStateDir } from './state-dir.ts';
 
 /** The key of a job nobody gave one: most jobs have a single thing to keep up to date. */
@@ -35,5 +34,5 @@ export async function withStore<Result>(
 
 /** The file behind `sqlite:PATH`. */
 export function storePath(context: Context): string {
-  return path.resolve(context.config.settings.store.slice('sqlite:'.length));
+  return storeFile(context.config);
 }

@@ -107,4 +107,34 @@ describe('loadConfig', () => {
     ]);
     expect(job?.retry).toEqual({ max: 0, backoff: 'exponential', delayMs: 10_000, maxDelayMs: 600_000 });
   });
+
+  test('given a standby, its rank is 50 unless it has one of its own', () => {
+    const { load } = setup();
+
+    expect(load().settings.priority).toBe(100);
+    expect(load({ flags: { role: 'standby' } }).settings.priority).toBe(50);
+    expect(load({ flags: { role: 'standby', priority: '70' } }).settings.priority).toBe(70);
+  });
+
+  test('given a token that is too short, it is refused without being shown', () => {
+    const { load } = setup();
+
+    expect(() => load({ env: { CONDUCTOR_SHARED_TOKEN: 'short' } })).toThrow(
+      'Cannot use setting CONDUCTOR_SHARED_TOKEN "[hidden]": expected at least 32 printable characters',
+    );
+  });
+
+  test.for(['0.0.0.0', '::', '192.168.1.7', 'builder.lan'])(
+    'given the address %s, it is refused without a token and taken with one',
+    (localApiHost) => {
+      const { load } = setup();
+      const sharedToken = 'x'.repeat(32);
+
+      expect(() => load({ flags: { localApiHost } })).toThrow('no token is configured');
+      expect(load({ flags: { localApiHost, sharedToken } }).settings.localApiHost).toBe(localApiHost);
+      expect(load({ flags: { localApiHost, sharedTokenFile: 'secret' } }).settings.localApiHost).toBe(
+        localApiHost,
+      );
+    },
+  );
 });

@@ -29,6 +29,20 @@ async function jobsOf(scratch: ReturnType<typeof createScratch>): Promise<readon
 }
 
 describe('conductor run', () => {
+  test('given a tmpDir, steps get it as TMPDIR, made for them; a job that sets its own keeps it', async () => {
+    const scratch = setup(`tmpDir: scratch
+jobs:
+  ours: { command: 'echo $TMPDIR; touch $TMPDIR/x' }
+  own: { command: 'echo $TMPDIR', env: { set: { TMPDIR: /own } } }
+`);
+
+    const ours = await scratch.conductor('run', 'ours');
+    const own = await scratch.conductor('run', 'own');
+
+    expect([ours.stdout, own.stdout]).toEqual([`${scratch.dir}/scratch\n`, '/own\n']);
+    expect(existsSync(path.join(scratch.dir, 'scratch/x'))).toBe(true);
+  });
+
   test('given two steps and a work tree, both run in it in order and the user’s own tree stays as it is', async () => {
     const scratch = setup(`jobs:
   two:

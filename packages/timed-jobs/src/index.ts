@@ -53,6 +53,7 @@ export {
   createTimedJobs,
   type StopOptions,
   type StopResult,
+  type TickReport,
   type TimedJobs,
   type TimedJobsOptions,
 } from './timed-jobs.ts';

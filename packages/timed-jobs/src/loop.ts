@@ -10,6 +10,8 @@ import type { Logger } from './logger.ts';
 export interface LoopTick {
   /** The planned tick this is, from 0; `undefined` for an early one. */
   readonly index: number | undefined;
+  /** Milliseconds since the oldest planned tick this one stands for, 0 or more; `undefined` for an early one. */
+  readonly lateMs: number | undefined;
   /** Planned ticks that passed without one since the last. */
   readonly missedCount: number;
   /** What callers of `wake` said. */
@@ -72,11 +74,12 @@ export function createLoop({ intervalMs, clock, logger, earlyAtMs, tick }: LoopO
     const index = Math.floor((nowMs - anchorMs) / intervalMs + 1e-9);
     if (index > lastIndex) {
       const missedCount = index - lastIndex - 1;
+      const lateMs = Math.max(0, nowMs - anchorMs - (lastIndex + 1) * intervalMs);
       lastIndex = index;
-      runTick({ index, missedCount, reasons: takeReasons() });
+      runTick({ index, lateMs, missedCount, reasons: takeReasons() });
     } else if (nowMs >= wakeDueMs || nowMs >= earlyDueMs(nowMs)) {
       const isWoken = nowMs >= wakeDueMs;
-      runTick({ index: undefined, missedCount: 0, reasons: isWoken ? takeReasons() : [] });
+      runTick({ index: undefined, lateMs: undefined, missedCount: 0, reasons: isWoken ? takeReasons() : [] });
     } else {
       plan();
     }

@@ -9,10 +9,10 @@ import type { Gate } from './gate.ts';
 import { type Logger, silentLogger } from './logger.ts';
 import { createLoop, type LoopTick } from './loop.ts';
 import { requireInteger, resolveTickConfig, type TickConfig } from './options.ts';
-import { type RegisteredRunner, registerRunner, type Runner } from './runner.ts';
+import { type RegisteredRunner, registerRunner, type Runner, type TickTrigger } from './runner.ts';
 import { createTickLog } from './tick-log.ts';
 import { FRAMEWORK } from './tick-record.ts';
-import { createTicker, type TickResult } from './tick.ts';
+import { createTicker, type TickRequest, type TickResult } from './tick.ts';
 
 /** What timed jobs are made of. */
 export interface TimedJobsOptions<Services> {
@@ -40,8 +40,22 @@ export interface TimedJobsOptions<Services> {
    * @defaultValue 30
    */
   readonly logRetentionDays?: number;
+  /** Told after each tick, whatever it came to. Must not throw. */
+  readonly onTick?: (report: TickReport) => void;
   /** Handed to every runner as it is. */
   readonly services?: Services;
+}
+
+/** A tick that is over, for metrics and traces. */
+export interface TickReport extends TickResult {
+  /** Who asked for it. */
+  readonly trigger: TickTrigger;
+  /** When it began, UTC ms. */
+  readonly startedAtMs: number;
+  /** How long it took, in ms of monotonic time. */
+  readonly durationMs: number;
+  /** How long after its planned instant it began, in ms; unset for a tick that nobody planned. */
+  readonly lateMs: number | undefined;
 }
 
 /** How to stop. */
@@ -121,7 +135,15 @@ export function createTimedJobs<Services = undefined>(
   const runners: RegisteredRunner<Services>[] = [];
   let isStarted = false;
 
-  const tickOfLoop = async ({ index, missedCount, reasons }: LoopTick): Promise<void> => {
+  const runTick = async (request: TickRequest<Services>, lateMs: number | undefined): Promise<TickResult> => {
+    const [startedAtMs, begunMs] = [clock.nowMs(), clock.monotonicMs()];
+    const result = await ticker.run(request);
+    const durationMs = clock.monotonicMs() - begunMs;
+    options.onTick?.({ ...result, trigger: request.trigger, startedAtMs, durationMs, lateMs });
+    return result;
+  };
+
+  const tickOfLoop = async ({ index, lateMs, missedCount, reasons }: LoopTick): Promise<void> => {
     // A planned tick that meets a manual one is skipped and said to be; an early one waits for its end.
     if (index === undefined) await ticker.idle();
     if (!isStarted) return;
@@ -138,7 +160,7 @@ export function createTimedJobs<Services = undefined>(
     };
     const trigger = index === undefined ? 'wake' : 'interval';
     const request = { trigger, selection, ...(Object.keys(details).length > 0 && { details }) } as const;
-    const { decision } = await ticker.run(request);
+    const { decision } = await runTick(request, lateMs);
     if (index !== undefined && decision !== 'skipped_busy') noteRun(selection, index);
   };
 
@@ -188,7 +210,7 @@ export function createTimedJobs<Services = undefined>(
       return { abandonedRunners: abandonedRunners().map(({ name }) => name) };
     },
     async runTick(trigger) {
-      const result = await ticker.run({ trigger, selection: runners.slice() });
+      const result = await runTick({ trigger, selection: runners.slice() }, undefined);
       loop.replan();
       return result;
     },

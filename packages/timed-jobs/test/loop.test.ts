@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { createTimedJobs, type RunContext, type TickConfig } from '@conductor-run/timed-jobs';
+import {
+  createTimedJobs,
+  type RunContext,
+  type TickConfig,
+  type TickReport,
+} from '@conductor-run/timed-jobs';
 import type { Clock } from '@conductor-run/clock';
 import { createLatch, createTestGate, loggerSpy, manualClock, readLog, tempDir } from './fixtures/setup.ts';
 
@@ -118,7 +123,9 @@ describe('grid', () => {
   test('given a tick of 35 s, when it ends, one tick runs for the three that passed, and the log counts them', async () => {
     const clock = manualClock(START_MS);
     const logDir = await tempDir();
-    const jobs = createTimedJobs({ gate: createTestGate(), clock, logDir });
+    const reports: TickReport[] = [];
+    const onTick = (report: TickReport): void => void reports.push(report);
+    const jobs = createTimedJobs({ gate: createTestGate(), clock, logDir, onTick });
     const ranAtMs: number[] = [];
     jobs.registerRunner({
       name: 'runner',
@@ -138,6 +145,11 @@ describe('grid', () => {
     const started = lines.filter((line) => line['stage'] === 'tick_started');
     expect(lines.filter((line) => line['stage'] === 'tick_skipped_no_runners')).toEqual([]);
     expect(started.map((line) => line['missed_ticks'])).toEqual([undefined, 2]);
+    expect(reports).toMatchObject([
+      { trigger: 'interval', decision: 'scheduled', startedAtMs: START_MS, durationMs: 35_000, lateMs: 0 },
+      { startedAtMs: START_MS + 35_000, durationMs: 0, lateMs: 25_000 },
+      { startedAtMs: START_MS + 40_000, lateMs: 0 },
+    ]);
   });
 
   test('given an event loop blocked for 5 s, when it comes back, one tick runs and no burst follows', async () => {

@@ -7,6 +7,7 @@ import { type CliOptions, createContext, withCommonOptions } from '../context.ts
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
 import { selectRun } from '../run-selector.ts';
+import { pruneCheckpointsView, toPruneCheckpointsView } from '../views/snapshot-views.ts';
 
 /** Adds `checkpoints prune`. */
 export function addCheckpointsPruneCommand(checkpoints: Command, io: CliIo): void {
@@ -26,7 +27,11 @@ export function addCheckpointsPruneCommand(checkpoints: Command, io: CliIo): voi
         `Cannot use --keep-last "${String(keepLast)}": expected a whole number`,
       );
     }
-    const { paths, meta, state } = await selectRun(context.config.settings.runsDir, selector);
+    const { paths, meta, state } = await selectRun(
+      context.config.settings.runsDir,
+      selector,
+      context.io.clock,
+    );
     if (!isTerminalStatus(state.status)) {
       throw new ConductorError(
         'usage',
@@ -43,7 +48,7 @@ export function addCheckpointsPruneCommand(checkpoints: Command, io: CliIo): voi
     });
     const result = await manager.prune({ keepLastOfEachType: keep });
     if (context.json) {
-      context.printJson({ runId: paths.runId, ...result });
+      context.printJson(pruneCheckpointsView, toPruneCheckpointsView(paths.runId, result));
       return;
     }
     context.print(`removed ${result.removed.length} checkpoints, ${result.kept.length} stay\n`);

@@ -22,6 +22,14 @@ import type { CliIo } from '../io.ts';
 import { selectRun } from '../run-selector.ts';
 import { ensureStateDir } from '../state-dir.ts';
 import { newTaskId } from '../step-request.ts';
+import {
+  forkView,
+  replayView,
+  restoreView,
+  toForkView,
+  toReplayView,
+  toRestoreView,
+} from '../views/snapshot-views.ts';
 
 /** Adds `checkpoints replay`, `restore` and `fork`. */
 export function addBringBackCommands(
@@ -57,7 +65,7 @@ function addReplay(checkpoints: Command, io: CliIo, finish: (exitCode: number) =
     });
     if (result.outcome === 'conflicts') finish(EXIT.failed);
     if (context.json) {
-      context.printJson({ checkpointId: record.checkpointId, recordedTree: record.tree, ...result });
+      context.printJson(replayView, toReplayView(record, result));
     } else if (result.outcome === 'conflicts') {
       context.print(`${context.paint('bad', 'conflicts')}: nothing was made\n`);
       for (const conflict of result.conflicts) context.print(`  ${conflict.path}\n`);
@@ -83,7 +91,7 @@ function addRestore(checkpoints: Command, io: CliIo): void {
     const target = typeof worktree === 'string' ? path.resolve(io.cwd, worktree) : record.worktree;
     const { runId, result } = await restoreAsRun(context, record, target);
     if (context.json) {
-      context.printJson({ checkpointId: record.checkpointId, undoRunId: runId, ...result });
+      context.printJson(restoreView, toRestoreView(record.checkpointId, runId, result));
       return;
     }
     context.print(
@@ -110,8 +118,10 @@ function addFork(checkpoints: Command, io: CliIo): void {
       directory: path.resolve(io.cwd, String(into)),
       branch: String(branch),
     });
-    if (context.json) context.printJson({ checkpointId: record.checkpointId, branch, ...result });
-    else context.print(`${context.paint('good', 'forked')} ${result.worktree} on branch ${String(branch)}\n`);
+    if (context.json) {
+      context.printJson(forkView, toForkView(record.checkpointId, String(branch), result));
+    } else
+      context.print(`${context.paint('good', 'forked')} ${result.worktree} on branch ${String(branch)}\n`);
   });
 }
 
@@ -160,7 +170,7 @@ async function findSnapshot(
   selector: string,
   seq: string | undefined,
 ): Promise<GitDiffRecord> {
-  const run = await selectRun(context.config.settings.runsDir, selector);
+  const run = await selectRun(context.config.settings.runsDir, selector, context.io.clock);
   const { records } = await readCheckpoints(run.paths.checkpointsDir);
   return requireGitDiff(records, run.paths.runId, parseSeq(seq));
 }

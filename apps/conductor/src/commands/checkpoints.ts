@@ -16,6 +16,14 @@ import { selectRun } from '../run-selector.ts';
 import { stripControl } from '../terminal/style.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatRelative } from '../terminal/time.ts';
+import {
+  checkpointDetailView,
+  checkpointDiffView,
+  checkpointListView,
+  toCheckpointDiffView,
+  toCheckpointView,
+} from '../views/checkpoint-views.ts';
+import { toVerifyView, verifyView } from '../views/snapshot-views.ts';
 import { addCheckpointsPruneCommand } from './checkpoints-prune.ts';
 import { addBringBackCommands } from './checkpoints-restore.ts';
 import { describeDiff } from './runs-diff.ts';
@@ -41,10 +49,15 @@ function addList(checkpoints: Command, io: CliIo): void {
       .addHelpText('after', '\nExample:\n  conductor checkpoints list last'),
   ).action(async (selector: string, options: CliOptions) => {
     const context = createContext(io, options);
-    const run = await selectRun(context.config.settings.runsDir, selector);
+    const run = await selectRun(context.config.settings.runsDir, selector, context.io.clock);
     const listing = await readCheckpoints(run.paths.checkpointsDir);
     if (context.json) {
-      context.printJson({ runId: run.paths.runId, checkpoints: listing.records });
+      context.printJson(checkpointListView, {
+        runId: run.paths.runId,
+        checkpoints: listing.records.map(toCheckpointView),
+        skippedLines: listing.skippedLines,
+        nextCursor: null,
+      });
       return;
     }
     const nowMs = io.clock.nowMs();
@@ -76,11 +89,15 @@ function addShow(checkpoints: Command, io: CliIo): void {
       .addHelpText('after', '\nExample:\n  conductor checkpoints show last 3'),
   ).action(async (selector: string, seq: string | undefined, options: CliOptions) => {
     const context = createContext(io, options);
-    const run = await selectRun(context.config.settings.runsDir, selector);
+    const run = await selectRun(context.config.settings.runsDir, selector, context.io.clock);
     const { records } = await readCheckpoints(run.paths.checkpointsDir);
     const record = requireCheckpoint(records, run.paths.runId, parseSeq(seq));
-    if (context.json) context.printJson({ checkpoint: record });
-    else context.print(describeRecord(context, record));
+    if (context.json) {
+      context.printJson(checkpointDetailView, {
+        runId: run.paths.runId,
+        checkpoint: toCheckpointView(record),
+      });
+    } else context.print(describeRecord(context, record));
   });
 }
 
@@ -94,13 +111,15 @@ function addDiff(checkpoints: Command, io: CliIo): void {
   ).action(async (selector: string, from: string, to: string | undefined, options: CliOptions) => {
     const { patch, ...common } = options;
     const context = createContext(io, common);
-    const run = await selectRun(context.config.settings.runsDir, selector);
+    const run = await selectRun(context.config.settings.runsDir, selector, context.io.clock);
     const { records } = await readCheckpoints(run.paths.checkpointsDir);
     const target = requireGitDiff(records, run.paths.runId, parseSeq(to));
     const start = from === 'base' ? 'base' : requireGitDiff(records, run.paths.runId, parseSeq(from));
     const diff = await diffCheckpoints(start, target, { clock: io.clock });
     if (context.json) {
-      context.printJson({ files: diff.files });
+      const fromSeq = start === 'base' ? null : start.seq;
+      const view = toCheckpointDiffView(run.paths.runId, [fromSeq, target.seq], diff);
+      context.printJson(checkpointDiffView, view);
       return;
     }
     for (const file of diff.files) {
@@ -121,14 +140,14 @@ function addVerify(checkpoints: Command, io: CliIo, finish: (exitCode: number) =
   ).action(async (selector: string, options: CliOptions) => {
     const { replay, ...common } = options;
     const context = createContext(io, common);
-    const run = await selectRun(context.config.settings.runsDir, selector);
+    const run = await selectRun(context.config.settings.runsDir, selector, context.io.clock);
     const report = await verifyCheckpoints(run.paths.checkpointsDir, {
       replay: replay !== false,
       clock: io.clock,
     });
     if (report.problems.length > 0) finish(EXIT.failed);
     if (context.json) {
-      context.printJson({ runId: run.paths.runId, ...report });
+      context.printJson(verifyView, toVerifyView(run.paths.runId, report));
       return;
     }
     for (const problem of report.problems) {

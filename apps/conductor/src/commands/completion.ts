@@ -5,6 +5,8 @@ import { describeCommand } from '../command-tree.ts';
 import { completionScript, SHELLS } from '../completion.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
+import type { CompletionView } from '../views/types.ts';
+import { toCommandView } from '../views/upkeep-views.ts';
 
 /** Adds `completion`. */
 export function addCompletionCommand(program: Command, io: CliIo): void {
@@ -22,7 +24,8 @@ export function addCompletionCommand(program: Command, io: CliIo): void {
         );
       }
       const tree = describeCommand(program);
-      const json = (): string => `${JSON.stringify({ shell, program: tree }, undefined, 2)}\n`;
+      const view: CompletionView = { shell, program: toCommandView(tree) };
+      const json = (): string => `${JSON.stringify(view, undefined, 2)}\n`;
       io.stdout.write(options.json === true ? json() : completionScript(shell, tree));
     });
 }

@@ -1,11 +1,13 @@
 /** `conductor config show|schema|check`: what the settings are and where each came from. */
 import type { Command } from 'commander';
 
-import { configJsonSchema, HIDDEN } from '../config.ts';
+import { configJsonSchema } from '../config.ts';
 import { type CliOptions, createContext, withCommonOptions } from '../context.ts';
 import type { CliIo } from '../io.ts';
-import { kebabCase, SETTINGS, settingKeys } from '../settings.ts';
+import { kebabCase, settingKeys } from '../settings.ts';
 import { formatTable } from '../terminal/table.ts';
+import { toConfigView } from '../views/config-view.ts';
+import { configCheckView, configView } from '../views/upkeep-views.ts';
 
 /** Adds `config` and its subcommands. */
 export function addConfigCommand(program: Command, io: CliIo): void {
@@ -19,19 +21,16 @@ export function addConfigCommand(program: Command, io: CliIo): void {
     settingKeys(),
   ).action((options: CliOptions) => {
     const context = createContext(io, options);
-    const { settings, sources, configPath, jobs } = context.config;
-    const rows = settingKeys().map((key) => {
-      const isHidden = SETTINGS[key].isSecret === true && settings[key] !== '';
-      return { key, value: isHidden ? HIDDEN : settings[key], source: sources[key] };
-    });
+    const shown = toConfigView(context.config);
+    const { configPath, settings, jobs } = shown;
     if (context.json) {
-      context.printJson({ configPath: configPath ?? null, settings: rows, jobs: [...jobs.keys()] });
+      context.printJson(configView, shown);
       return;
     }
     context.print(`config file: ${configPath ?? 'none found, defaults apply'}\n\n`);
     context.print(
       formatTable(
-        rows,
+        settings,
         [
           { head: 'SETTING', cell: (row) => kebabCase(row.key) },
           { head: 'VALUE', cell: (row) => String(row.value) },
@@ -40,7 +39,7 @@ export function addConfigCommand(program: Command, io: CliIo): void {
         context.paint,
       ),
     );
-    context.print(`\njobs: ${jobs.size === 0 ? 'none' : [...jobs.keys()].join(', ')}\n`);
+    context.print(`\njobs: ${jobs.length === 0 ? 'none' : jobs.join(', ')}\n`);
   });
 
   config
@@ -57,7 +56,12 @@ export function addConfigCommand(program: Command, io: CliIo): void {
   ).action((options: CliOptions) => {
     const context = createContext(io, options);
     const { configPath, jobs } = context.config;
-    if (context.json) context.printJson({ ok: true, configPath: configPath ?? null, jobs: [...jobs.keys()] });
+    if (context.json)
+      context.printJson(configCheckView, {
+        isUsable: true,
+        configPath: configPath ?? null,
+        jobs: [...jobs.keys()],
+      });
     else
       context.print(`${context.paint('good', 'ok')} ${configPath ?? 'no config file'}: ${jobs.size} jobs\n`);
   });

@@ -8,6 +8,7 @@ import { STORE_CHECKS } from '../doctor/store-checks.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { CliIo } from '../io.ts';
 import { stripControl } from '../terminal/style.ts';
+import { doctorView } from '../views/upkeep-views.ts';
 
 /** Adds `doctor`. */
 export function addDoctorCommand(program: Command, io: CliIo, finish: (exitCode: number) => void): void {
@@ -15,7 +16,7 @@ export function addDoctorCommand(program: Command, io: CliIo, finish: (exitCode:
     program
       .command('doctor')
       .description(
-        'check store, clock, disk, git and Node, and say how to mend; exits with 1 when something is bad',
+        'check store, clock, disk, token, git and Node, and say how to mend; exits with 1 when something is bad',
       )
       .addHelpText('after', '\nExample:\n  conductor doctor --json'),
   ).action(async (options: CliOptions) => {
@@ -29,7 +30,10 @@ export function addDoctorCommand(program: Command, io: CliIo, finish: (exitCode:
     const isBad = results.some(({ finding }) => finding.status === 'bad');
     if (isBad) finish(EXIT.failed);
     if (context.json) {
-      context.printJson({ ok: !isBad, checks: results.map(({ name, finding }) => ({ name, ...finding })) });
+      context.printJson(doctorView, {
+        isHealthy: !isBad,
+        checks: results.map(({ name, finding }) => ({ name, ...finding, mend: finding.mend ?? null })),
+      });
     }
 
     function describe(name: string, { status, detail, mend }: Finding): string {

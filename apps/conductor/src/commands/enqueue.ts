@@ -1,36 +1,54 @@
 /** `conductor enqueue JOB`: raises a job's watermark; whoever dispatches runs it. */
-import type { Command } from 'commander';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 
-import { type CliOptions, createContext, withCommonOptions } from '../context.ts';
+import type { Command } from 'commander';
+import { z } from 'zod';
+
+import {
+  type CliOptions,
+  type Context,
+  createContext,
+  withApiOption,
+  withCommonOptions,
+} from '../context.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
-import { requireDefinition } from '../job-config.ts';
-import { DEFAULT_KEY, withStore } from '../wire.ts';
+import { enqueueJob } from '../record/jobs.ts';
+import { fromRecord } from '../remote.ts';
+import { enqueueView } from '../views/job-views.ts';
+import { DEFAULT_KEY } from '../wire.ts';
 
 /** Adds `enqueue`. */
 export function addEnqueueCommand(program: Command, io: CliIo): void {
-  withCommonOptions(
-    program
-      .command('enqueue <job>')
-      .description('raise a job’s watermark so that a daemon runs it')
-      .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
-      .option('--watermark <n>', 'how new the input is; default: the next integer')
-      .addHelpText('after', '\nExample:\n  conductor enqueue reindex --watermark 1742'),
+  withApiOption(
+    withCommonOptions(
+      program
+        .command('enqueue <job>')
+        .description("raise a job's watermark so that a daemon runs it")
+        .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
+        .option('--watermark <n>', 'how new the input is; default: the next integer')
+        .option('--input <file>', 'JSON that each step gets on its standard input; - reads ours')
+        .addHelpText(
+          'after',
+          '\nExamples:\n  conductor enqueue reindex --watermark 1742\n  echo \'{"file":"a.md"}\' | conductor enqueue convert --key a.md --input -',
+        ),
+    ),
   ).action(async (name: string, options: CliOptions) => {
-    const { key, watermark, ...common } = options;
+    const { key, watermark, input, ...common } = options;
     const context = createContext(io, common);
-    const definition = requireDefinition(context.config.jobs, name);
     const raiseTo = parseWatermark(watermark);
-    const result = await withStore(context, (store) =>
-      store.enqueue({
-        kind: name,
-        key: String(key),
-        retries: definition.retry.max,
-        ...(raiseTo !== undefined && { watermark: raiseTo }),
-      }),
-    );
+    const request = {
+      key: String(key),
+      ...(raiseTo !== undefined && { watermark: raiseTo }),
+      ...(typeof input === 'string' && { input: readInput(context, input) }),
+    };
+    const result = await fromRecord(context, {
+      here: (place) => enqueueJob(place, name, request),
+      there: (client) => client.enqueue(name, request),
+    });
     if (context.json) {
-      context.printJson({ job: name, key, ...result });
+      context.printJson(enqueueView, result);
     } else if (result.isRaised) {
       context.print(`${name}: watermark ${result.watermark}, due now\n`);
     } else {
@@ -40,6 +58,20 @@ export function addEnqueueCommand(program: Command, io: CliIo): void {
     }
   });
 }
+
+function readInput({ io }: Context, file: string): z.output<typeof jsonInput> {
+  try {
+    // Descriptor 0 is our standard input.
+    return jsonInput.parse(JSON.parse(readFileSync(file === '-' ? 0 : path.resolve(io.cwd, file), 'utf8')));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConductorError('usage', `Cannot use --input "${file}": ${reason}, expected a file of JSON`, {
+      cause: error,
+    });
+  }
+}
+
+const jsonInput = z.json();
 
 function parseWatermark(value: CliOptions[string]): number | undefined {
   if (value === undefined) return undefined;

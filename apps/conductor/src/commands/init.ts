@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
+import type { InitView } from '../views/types.ts';
 
 /** Adds `init`. */
 export function addInitCommand(program: Command, io: CliIo): void {
@@ -29,7 +30,8 @@ export function addInitCommand(program: Command, io: CliIo): void {
           },
         );
       }
-      io.stdout.write(options.json === true ? `${JSON.stringify({ path: target })}\n` : nextSteps(target));
+      const view: InitView = { path: target };
+      io.stdout.write(options.json === true ? `${JSON.stringify(view)}\n` : nextSteps(target));
     });
 }
 

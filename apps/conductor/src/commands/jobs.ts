@@ -1,16 +1,31 @@
 /** `conductor jobs …`: the job store, read and steered. */
-import type { Attempt, Job, JobStore } from '@conductor-run/job-store';
 import type { Command } from 'commander';
 
-import { allJobs } from '../all-jobs.ts';
-import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
+import {
+  type CliOptions,
+  type Context,
+  createContext,
+  withApiOption,
+  withCommonOptions,
+} from '../context.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
-import { suggest } from '../suggest.ts';
+import { readAttempts, readJobs, requireJob } from '../record/jobs.ts';
+import { fromRecord } from '../remote.ts';
 import { stripControl, toneOfStatus } from '../terminal/style.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatInstant, formatRelative } from '../terminal/time.ts';
-import { DEFAULT_KEY, withStore } from '../wire.ts';
+import {
+  attemptListView,
+  jobDetailView,
+  jobListView,
+  jobOutcomeView,
+  JOB_STATUSES,
+  pauseView,
+  toJobView,
+} from '../views/job-views.ts';
+import type { AttemptView, JobListView, JobView } from '../views/types.ts';
+import { DEFAULT_KEY } from '../wire.ts';
 
 /** Adds `jobs` and its subcommands. */
 export function addJobsCommand(program: Command, io: CliIo): void {
@@ -23,76 +38,122 @@ export function addJobsCommand(program: Command, io: CliIo): void {
 }
 
 function addList(jobs: Command, io: CliIo): void {
-  withCommonOptions(
-    jobs
-      .command('list', { isDefault: true })
-      .description('every job with its state; configured ones too that never ran')
-      .option('--status <status>', 'only pending, running, done, error or cancelled')
-      .option('--kind <job>', 'only this job')
-      .addHelpText('after', '\nExample:\n  conductor jobs list --status error'),
+  withApiOption(
+    withCommonOptions(
+      jobs
+        .command('list', { isDefault: true })
+        .description('every job with its state; configured ones too that never ran')
+        .option('--status <status>', `only ${JOB_STATUSES.join(', ')}`)
+        .option('--kind <job>', 'only this job')
+        .addHelpText('after', '\nExample:\n  conductor jobs list --status error'),
+    ),
   ).action(async (options: CliOptions) => {
     const { status, kind, ...common } = options;
     const context = createContext(io, common);
     const wanted = parseStatus(status);
-    const rows = await withStore(context, (store) =>
-      allJobs(store, { ...(wanted && { status: wanted }), ...(typeof kind === 'string' && { kind }) }),
-    );
+    const filter = {
+      ...(wanted && { status: wanted }),
+      ...(typeof kind === 'string' && { job: kind }),
+    };
+    const jobs = await fromRecord(context, {
+      here: (place) => allPages((page) => readJobs(place, { ...filter, ...page })),
+      there: (client) => allPages((page) => client.listJobs({ ...filter, ...page })),
+    });
     if (context.json) {
-      context.printJson({ jobs: rows });
+      context.printJson(jobListView, { jobs, nextCursor: null });
       return;
     }
-    printJobs(context, rows, wanted === undefined && kind === undefined);
+    // What is configured elsewhere is not known here.
+    const hasConfig = context.apiUrl === undefined && wanted === undefined && kind === undefined;
+    printJobs(context, jobs, hasConfig);
   });
 }
 
+/** A page is never longer than this; a listing is as many pages as it takes. */
+async function allPages(
+  read: (page: { readonly limit: number; readonly cursor?: string }) => Promise<JobListView>,
+): Promise<readonly JobView[]> {
+  const jobs: JobView[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: JobListView = await read({ limit: PAGE_ROWS, ...(cursor !== null && { cursor }) });
+    jobs.push(...page.jobs);
+    cursor = page.nextCursor;
+  } while (cursor !== null);
+  return jobs;
+}
+
 function addShow(jobs: Command, io: CliIo): void {
-  withCommonOptions(
-    jobs
-      .command('show <job>')
-      .description('one job in full')
-      .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
-      .addHelpText('after', '\nExample:\n  conductor jobs show nightly-tests'),
+  withApiOption(
+    withCommonOptions(
+      jobs
+        .command('show <job>')
+        .description('one job in full')
+        .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
+        .addHelpText('after', '\nExample:\n  conductor jobs show nightly-tests'),
+    ),
   ).action(async (name: string, options: CliOptions) => {
     const { key, ...common } = options;
     const context = createContext(io, common);
-    const job = await withStore(context, (store) => requireJob(context, store, name, String(key)));
-    if (context.json) context.printJson({ job });
-    else context.print(describeJob(context, job));
+    const view = await fromRecord(context, {
+      here: async (place) => ({ job: toJobView(await requireJob(place, name, String(key))) }),
+      there: (client) => client.showJob(name, { key: String(key) }),
+    });
+    if (context.json) context.printJson(jobDetailView, view);
+    else context.print(describeJob(context, view.job));
   });
 }
 
 function addAttempts(jobs: Command, io: CliIo): void {
-  withCommonOptions(
-    jobs
-      .command('attempts <job>')
-      .description('every claim of a job and what became of it')
-      .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
-      .addHelpText('after', '\nExample:\n  conductor jobs attempts nightly-tests --json'),
+  withApiOption(
+    withCommonOptions(
+      jobs
+        .command('attempts <job>')
+        .description('every claim of a job and what became of it')
+        .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
+        .option('--limit <n>', 'how many at most, 1 to 1000', '1000')
+        .option('--cursor <cursor>', 'where to begin: nextCursor of the page before, in --json')
+        .addHelpText('after', '\nExample:\n  conductor jobs attempts nightly-tests --json'),
+    ),
   ).action(async (name: string, options: CliOptions) => {
-    const { key, ...common } = options;
+    const { key, limit, cursor, ...common } = options;
     const context = createContext(io, common);
-    const attempts = await withStore(context, async (store) => {
-      await requireJob(context, store, name, String(key));
-      return store.attempts(name, String(key));
+    const page = {
+      limit: parseLimit(limit),
+      ...(typeof cursor === 'string' && { cursor }),
+    };
+    const view = await fromRecord(context, {
+      here: (place) => readAttempts(place, name, String(key), page),
+      there: (client) => client.listAttempts(name, { key: String(key), ...page }),
     });
-    if (context.json) context.printJson({ attempts });
-    else context.print(formatAttempts(context, attempts));
+    if (context.json) context.printJson(attemptListView, view);
+    else context.print(formatAttempts(context, view.attempts));
   });
 }
 
 function addPause(jobs: Command, io: CliIo): void {
   for (const verb of ['pause', 'resume'] as const) {
-    withCommonOptions(
-      jobs
-        .command(`${verb} [job]`)
-        .description(
-          verb === 'pause' ? 'start nothing new, of one job or at all' : 'start again, of one job or at all',
-        )
-        .addHelpText('after', `\nExample:\n  conductor jobs ${verb} nightly-tests`),
+    withApiOption(
+      withCommonOptions(
+        jobs
+          .command(`${verb} [job]`)
+          .description(
+            verb === 'pause'
+              ? 'start nothing new, of one job or at all'
+              : 'start again, of one job or at all',
+          )
+          .addHelpText('after', `\nExample:\n  conductor jobs ${verb} nightly-tests`),
+      ),
     ).action(async (name: string | undefined, options: CliOptions) => {
       const context = createContext(io, options);
-      await withStore(context, (store) => store[verb](name));
-      if (context.json) context.printJson({ job: name ?? null, isPaused: verb === 'pause' });
+      const view = await fromRecord(context, {
+        here: async ({ store }) => {
+          await store[verb](name);
+          return { job: name ?? null, isPaused: verb === 'pause' };
+        },
+        there: (client) => client[verb](name),
+      });
+      if (context.json) context.printJson(pauseView, view);
       else context.print(`${name ?? 'everything'} ${verb === 'pause' ? 'paused' : 'resumed'}\n`);
     });
   }
@@ -104,55 +165,33 @@ function addSteer(jobs: Command, io: CliIo, verb: 'cancel' | 'retry' | 'remove')
     retry: 'make a failed or exhausted job due again, with its retries reset',
     remove: 'forget a job that is not running, with its attempts',
   };
-  withCommonOptions(
-    jobs
-      .command(`${verb} <job>`)
-      .description(descriptions[verb])
-      .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
-      .addHelpText('after', `\nExample:\n  conductor jobs ${verb} nightly-tests`),
+  withApiOption(
+    withCommonOptions(
+      jobs
+        .command(`${verb} <job>`)
+        .description(descriptions[verb])
+        .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
+        .addHelpText('after', `\nExample:\n  conductor jobs ${verb} nightly-tests`),
+    ),
   ).action(async (name: string, options: CliOptions) => {
     const { key, ...common } = options;
     const context = createContext(io, common);
-    const outcome = await withStore(context, async (store) => {
-      await requireJob(context, store, name, String(key));
-      return store[verb](name, String(key));
+    const keyed = { key: String(key) };
+    const view = await fromRecord(context, {
+      here: async (place) => {
+        await requireJob(place, name, keyed.key);
+        return { job: name, ...keyed, outcome: await place.store[verb](name, keyed.key) };
+      },
+      there: (client) => client[CLIENT_VERBS[verb]](name, keyed),
     });
-    if (context.json) context.printJson({ job: name, key, outcome });
-    else context.print(`${name}: ${outcome.replaceAll('_', ' ')}\n`);
+    if (context.json) context.printJson(jobOutcomeView, view);
+    else context.print(`${name}: ${view.outcome.replaceAll('_', ' ')}\n`);
   });
 }
 
-/**
- * Finds a job in the store.
- *
- * @param context - the invocation
- * @param store - where to look
- * @param name - what the user typed
- * @param key - which one of its kind
- * @throws ConductorError with code `job-unknown`, with the nearest name
- */
-export async function requireJob(context: Context, store: JobStore, name: string, key: string): Promise<Job> {
-  const job = await store.get(name, key);
-  if (job !== undefined) return job;
-  const known = [...context.config.jobs.keys(), ...(await store.stats()).kinds.map((kind) => kind.kind)];
-  if (known.includes(name)) {
-    throw new ConductorError(
-      'job-unknown',
-      `Cannot find job "${name}" with key "${key}": it never ran, expected one that was enqueued or run`,
-      { hint: `conductor run ${name}` },
-    );
-  }
-  const near = suggest(name, known);
-  throw new ConductorError(
-    'job-unknown',
-    `Cannot find job "${name}": expected one of the config or the store`,
-    {
-      hint: near === undefined ? 'conductor jobs list' : `Did you mean "${near}"?`,
-    },
-  );
-}
+const CLIENT_VERBS = { cancel: 'cancelJob', retry: 'retryJob', remove: 'removeJob' } as const;
 
-function printJobs(context: Context, jobs: readonly Job[], withConfigured: boolean): void {
+function printJobs(context: Context, jobs: readonly JobView[], withConfigured: boolean): void {
   const { paint } = context;
   const nowMs = context.io.clock.nowMs();
   if (jobs.length > 0) {
@@ -160,7 +199,7 @@ function printJobs(context: Context, jobs: readonly Job[], withConfigured: boole
       formatTable(
         jobs,
         [
-          { head: 'JOB', cell: (job) => stripControl(job.kind) },
+          { head: 'JOB', cell: (job) => stripControl(job.job) },
           { head: 'KEY', cell: (job) => stripControl(job.key) },
           { head: 'STATUS', cell: (job) => paint(toneOfStatus(job.status), job.status) },
           { head: 'WATERMARK', cell: (job) => formatWatermark(job), align: 'right' },
@@ -172,18 +211,18 @@ function printJobs(context: Context, jobs: readonly Job[], withConfigured: boole
       ),
     );
   }
-  const ran = new Set(jobs.map((job) => job.kind));
+  const ran = new Set(jobs.map((job) => job.job));
   const idle = withConfigured ? [...context.config.jobs.keys()].filter((name) => !ran.has(name)) : [];
   if (idle.length > 0) context.print(`${paint('dim', `never ran: ${idle.join(', ')}`)}\n`);
   if (jobs.length === 0 && idle.length === 0) context.print('no jobs\n');
 }
 
 /** `success/input`, or the one number when they agree. */
-function formatWatermark(job: Job): string {
+function formatWatermark(job: JobView): string {
   return job.isDirty ? `${job.lastSuccessWatermark}/${job.inputWatermark}` : String(job.inputWatermark);
 }
 
-function nextOf(job: Job, nowMs: number): string {
+function nextOf(job: JobView, nowMs: number): string {
   switch (job.status) {
     case 'running':
       return `running on ${job.node ?? job.workerId ?? '-'}`;
@@ -197,15 +236,15 @@ function nextOf(job: Job, nowMs: number): string {
   }
 }
 
-function describeJob(context: Context, job: Job): string {
+function describeJob(context: Context, job: JobView): string {
   const nowMs = context.io.clock.nowMs();
   const rows: readonly (readonly [string, string])[] = [
-    ['job', `${job.kind} (${job.key})`],
+    ['job', `${job.job} (${job.key})`],
     ['status', context.paint(toneOfStatus(job.status), job.status)],
     ['watermark', `input ${job.inputWatermark}, last success ${job.lastSuccessWatermark}`],
     ['attempts', `${job.attempt}, retries left ${job.retriesLeft} of ${job.maxRetries}`],
     ['next', nextOf(job, nowMs)],
-    ['owner', job.workerId === undefined ? '-' : `${job.workerId}, token ${job.token ?? '-'}`],
+    ['owner', job.workerId === null ? '-' : `${job.workerId}, token ${job.token ?? '-'}`],
     ['lease until', formatInstant(job.leaseUntilMs)],
     ['started', formatInstant(job.startedAtMs)],
     ['finished', formatInstant(job.finishedAtMs)],
@@ -216,7 +255,7 @@ function describeJob(context: Context, job: Job): string {
   return rows.map(([label, value]) => `${context.paint('dim', label.padEnd(width))}  ${value}\n`).join('');
 }
 
-function formatAttempts(context: Context, attempts: readonly Attempt[]): string {
+function formatAttempts(context: Context, attempts: readonly AttemptView[]): string {
   const nowMs = context.io.clock.nowMs();
   return formatTable(
     attempts,
@@ -233,7 +272,7 @@ function formatAttempts(context: Context, attempts: readonly Attempt[]): string 
   );
 }
 
-function parseStatus(value: CliOptions[string]): Job['status'] | undefined {
+function parseStatus(value: CliOptions[string]): JobView['status'] | undefined {
   if (value === undefined) return undefined;
   const status = JOB_STATUSES.find((known) => known === value);
   if (status !== undefined) return status;
@@ -243,4 +282,13 @@ function parseStatus(value: CliOptions[string]): Job['status'] | undefined {
   );
 }
 
-const JOB_STATUSES = ['pending', 'running', 'done', 'error', 'cancelled'] as const;
+function parseLimit(value: CliOptions[string]): number {
+  const limit = Number(value);
+  if (Number.isSafeInteger(limit) && limit >= 1 && limit <= PAGE_ROWS) return limit;
+  throw new ConductorError(
+    'usage',
+    `Cannot use --limit "${String(value)}": expected a whole number from 1 to ${PAGE_ROWS}`,
+  );
+}
+
+const PAGE_ROWS = 1_000;

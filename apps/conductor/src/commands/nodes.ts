@@ -1,88 +1,65 @@
-/** `conductor nodes` and `conductor leader`: who lives, who leads, who led before. Reads the store. */
-import type { Leadership, LeadershipTerm } from '@conductor-run/job-store';
+/** `conductor nodes` and `conductor leader`: who lives, who leads, who led before. */
 import type { Command } from 'commander';
 
-import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
-import { LEADERSHIP } from '../daemon/daemon.ts';
+import {
+  type CliOptions,
+  type Context,
+  createContext,
+  withApiOption,
+  withCommonOptions,
+} from '../context.ts';
 import { formatDuration } from '../duration.ts';
 import type { CliIo } from '../io.ts';
-import { toNodeState } from '../node-state.ts';
+import { readLeader, readNodes } from '../record/state.ts';
+import { fromRecord } from '../remote.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatInstant, formatRelative } from '../terminal/time.ts';
-import { withStore } from '../wire.ts';
+import { leaderView, nodeListView } from '../views/node-views.ts';
+import type { LeaderView } from '../views/types.ts';
+import { formatNodes } from './status.ts';
 
 /** Adds `nodes`. */
 export function addNodesCommand(program: Command, io: CliIo): void {
-  withCommonOptions(
-    program
-      .command('nodes')
-      .description('every daemon that has given a sign of life, and how busy it is')
-      .addHelpText('after', '\nExample:\n  conductor nodes --json'),
+  withApiOption(
+    withCommonOptions(
+      program
+        .command('nodes')
+        .description('every daemon that has given a sign of life, and how busy it is')
+        .addHelpText('after', '\nExample:\n  conductor nodes --json'),
+    ),
   ).action(async (options: CliOptions) => {
     const context = createContext(io, options);
-    const nowMs = io.clock.nowMs();
-    const records = await withStore(context, (store) => store.nodes());
-    const nodes = records.map((node) => toNodeState(node, nowMs));
-    if (context.json) {
-      context.printJson({ nodes });
-      return;
-    }
-    if (nodes.length === 0) {
-      context.print('no daemon has been up (conductor start runs one)\n');
-      return;
-    }
-    const { paint } = context;
-    context.print(
-      formatTable(
-        nodes,
-        [
-          { head: 'NODE', cell: (node) => node.nodeId },
-          { head: 'HOST', cell: (node) => node.host },
-          { head: 'STATE', cell: (node) => (node.isLive ? paint('good', 'live') : paint('bad', 'silent')) },
-          { head: 'ROLE', cell: (node) => node.role ?? '-' },
-          {
-            head: 'RUNNING',
-            cell: (node) => `${node.running ?? '-'}/${node.maxParallel ?? '-'}`,
-            align: 'right',
-          },
-          { head: 'LAST SIGN', cell: (node) => formatRelative(node.beatAtMs, nowMs) },
-          { head: 'UP SINCE', cell: (node) => formatRelative(node.startedAtMs, nowMs) },
-        ],
-        paint,
-      ),
-    );
+    const view = await fromRecord(context, { here: readNodes, there: (client) => client.nodes() });
+    if (context.json) context.printJson(nodeListView, view);
+    else if (view.nodes.length === 0) context.print('no daemon has been up (conductor start runs one)\n');
+    else context.print(formatNodes(context, view.nodes, io.clock.nowMs()));
   });
 }
 
 /** Adds `leader`. */
 export function addLeaderCommand(program: Command, io: CliIo): void {
-  withCommonOptions(
-    program
-      .command('leader')
-      .description('who leads, until when, and who led before')
-      .addHelpText('after', '\nExample:\n  conductor leader'),
+  withApiOption(
+    withCommonOptions(
+      program
+        .command('leader')
+        .description('who leads, until when, and who led before')
+        .addHelpText('after', '\nExample:\n  conductor leader'),
+    ),
   ).action(async (options: CliOptions) => {
     const context = createContext(io, options);
-    const { leadership, terms } = await withStore(context, async (store) => ({
-      leadership: await store.leadership(LEADERSHIP),
-      terms: await store.leadershipTerms(LEADERSHIP, MAX_TERMS),
-    }));
-    if (context.json) context.printJson({ leadership: leadership ?? null, terms });
-    else context.print(describe(context, leadership, terms));
+    const view = await fromRecord(context, { here: readLeader, there: (client) => client.leader() });
+    if (context.json) context.printJson(leaderView, view);
+    else context.print(describe(context, view));
   });
 }
 
-function describe(
-  context: Context,
-  leadership: Leadership | undefined,
-  terms: readonly LeadershipTerm[],
-): string {
+function describe(context: Context, { leadership, terms }: LeaderView): string {
   const { paint, io } = context;
   const nowMs = io.clock.nowMs();
-  const leads = leadership?.holderId !== undefined && leadership.leaseExpiresAtMs > nowMs;
-  const head = leads
-    ? `${paint('good', leadership.holderId ?? '')} leads, term ${leadership.term}, renewed ${formatRelative(leadership.renewedAtMs, nowMs)}, lease ends ${formatRelative(leadership.leaseExpiresAtMs, nowMs)} unless renewed\n`
-    : `${paint('warn', 'nobody leads')} (conductor start runs a daemon)\n`;
+  const head =
+    leadership?.isHeld === true
+      ? `${paint('good', leadership.holderId ?? '')} leads, term ${leadership.term}, renewed ${formatRelative(leadership.renewedAtMs, nowMs)}, lease ends ${formatRelative(leadership.leaseExpiresAtMs, nowMs)} unless renewed\n`
+      : `${paint('warn', 'nobody leads')} (conductor start runs a daemon)\n`;
   if (terms.length === 0) return head;
   const table = formatTable(
     terms,
@@ -97,5 +74,3 @@ function describe(
   );
   return `${head}\n${table}`;
 }
-
-const MAX_TERMS = 10;

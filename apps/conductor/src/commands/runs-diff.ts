@@ -10,6 +10,7 @@ import { requireGitDiff } from '../checkpoint-selector.ts';
 import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
 import type { CliIo } from '../io.ts';
 import { selectRun } from '../run-selector.ts';
+import { runDiffView, toGitDiffView } from '../views/checkpoint-views.ts';
 import { stripControl } from '../terminal/style.ts';
 
 /** Adds `runs diff`. */
@@ -23,11 +24,12 @@ export function addRunsDiffCommand(runs: Command, io: CliIo): void {
   ).action(async (selector: string, options: CliOptions) => {
     const { stat, ...common } = options;
     const context = createContext(io, common);
-    const run = await selectRun(context.config.settings.runsDir, selector);
+    const run = await selectRun(context.config.settings.runsDir, selector, context.io.clock);
     const { records } = await readCheckpoints(run.paths.checkpointsDir);
     const record = requireGitDiff(records, run.paths.runId, undefined);
-    if (context.json) context.printJson({ runId: run.paths.runId, checkpoint: record });
-    else if (stat === true) context.print(describeDiff(context, record));
+    if (context.json) {
+      context.printJson(runDiffView, { runId: run.paths.runId, checkpoint: toGitDiffView(record) });
+    } else if (stat === true) context.print(describeDiff(context, record));
     else
       await copyPatch(
         context,

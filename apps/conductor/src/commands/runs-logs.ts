@@ -1,30 +1,46 @@
 /** `conductor runs logs RUN`: a run's output, now or as it comes. Reading never touches the run; Ctrl-C ends only the reading. */
-import { type LogLine, openRun, type OutputChannelName, type RunReader } from '@conductor-run/logging';
+import { openRun, type OutputChannelName, type RunReader } from '@conductor-run/logging';
 import type { Command } from 'commander';
 
-import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
+import {
+  type CliOptions,
+  type Context,
+  createContext,
+  withApiOption,
+  withCommonOptions,
+} from '../context.ts';
 import { parseDuration } from '../duration.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
+import { remoteClient } from '../remote.ts';
 import { selectRun } from '../run-selector.ts';
+import { printLogLine, type WantedLog } from '../terminal/run-log.ts';
+import { toLogLineView } from '../views/run-views.ts';
+import { printRemoteLog } from './runs-logs-remote.ts';
 
 /** Adds `runs logs`. */
 export function addRunsLogsCommand(runs: Command, io: CliIo): void {
-  withCommonOptions(
-    runs
-      .command('logs <run>')
-      .description('the output of a run; RUN is last, an id or a part of one, or a job')
-      .option('-f, --follow', 'go on until the run has ended')
-      .option('--channel <channel>', 'stdout, stderr or combined; a single one is byte for byte', 'combined')
-      .option('--since <when>', 'leave out what is older: a duration such as 10m, or an ISO 8601 instant')
-      .option('--tail <n>', 'only the last lines')
-      .option('--timestamps', 'say when each line appeared')
-      .option('--no-color', 'take terminal escape sequences out')
-      .addHelpText('after', '\nExample:\n  conductor runs logs nightly-tests -f --tail 20 --timestamps'),
+  withApiOption(
+    withCommonOptions(
+      runs
+        .command('logs <run>')
+        .description('the output of a run; RUN is last, an id or a part of one, or a job')
+        .option('-f, --follow', 'go on until the run has ended')
+        .option(
+          '--channel <channel>',
+          'stdout, stderr or combined; a single one is byte for byte',
+          'combined',
+        )
+        .option('--since <when>', 'leave out what is older: a duration such as 10m, or an ISO 8601 instant')
+        .option('--tail <n>', 'only the last lines')
+        .option('--timestamps', 'say when each line appeared')
+        .option('--no-color', 'take terminal escape sequences out')
+        .addHelpText('after', '\nExample:\n  conductor runs logs nightly-tests -f --tail 20 --timestamps'),
+    ),
   ).action(async (selector: string, options: CliOptions) => {
     const { follow, channel, since, tail, timestamps, color, ...common } = options;
     const context = createContext(io, common);
-    const wanted: Wanted = {
+    const wanted: WantedLog = {
       channel: parseChannel(channel),
       isFollowing: follow === true,
       hasTimestamps: timestamps === true,
@@ -32,21 +48,17 @@ export function addRunsLogsCommand(runs: Command, io: CliIo): void {
       tail: parseTail(tail),
       sinceMs: parseSince(since, io.clock.nowMs()),
     };
-    const run = await selectRun(context.config.settings.runsDir, selector);
+    const client = remoteClient(context);
+    if (client !== undefined) {
+      await printRemoteLog(context, client, selector, wanted);
+      return;
+    }
+    const run = await selectRun(context.config.settings.runsDir, selector, context.io.clock);
     await printLog(context, openRun(run.paths, { clock: io.clock }), wanted);
   });
 }
 
-interface Wanted {
-  readonly channel: OutputChannelName | 'combined';
-  readonly isFollowing: boolean;
-  readonly hasTimestamps: boolean;
-  readonly keepsColor: boolean;
-  readonly tail: number | undefined;
-  readonly sinceMs: number | undefined;
-}
-
-async function printLog(context: Context, reader: RunReader, wanted: Wanted): Promise<void> {
+async function printLog(context: Context, reader: RunReader, wanted: WantedLog): Promise<void> {
   const isPlain = wanted.tail === undefined && wanted.sinceMs === undefined && !wanted.hasTimestamps;
   if (wanted.channel !== 'combined' && isPlain && wanted.keepsColor && !wanted.isFollowing && !context.json) {
     await copyBytes(context, reader, wanted.channel);
@@ -63,20 +75,12 @@ async function printLog(context: Context, reader: RunReader, wanted: Wanted): Pr
       ...(wanted.tail !== undefined && { tail: wanted.tail }),
       ...(wanted.sinceMs !== undefined && { sinceMs: wanted.sinceMs }),
     });
-    for await (const line of lines) context.print(formatLine(context, line, wanted.hasTimestamps));
+    for await (const line of lines) {
+      printLogLine(context, toLogLineView(line), wanted.hasTimestamps);
+    }
   } finally {
     release();
   }
-}
-
-/** One JSON object a line with `--json`: a log has no end to wait for. */
-function formatLine(context: Context, line: LogLine, hasTimestamps: boolean): string {
-  if (context.json) {
-    return `${JSON.stringify({ atMs: line.atMs ?? null, channel: line.channel, text: line.text })}\n`;
-  }
-  if (!hasTimestamps) return `${line.text}\n`;
-  const at = line.atMs === undefined ? '-'.padEnd(24) : new Date(line.atMs).toISOString();
-  return `${context.paint('dim', at)} ${line.text}\n`;
 }
 
 async function copyBytes(context: Context, reader: RunReader, channel: OutputChannelName): Promise<void> {
@@ -91,7 +95,7 @@ async function copyBytes(context: Context, reader: RunReader, channel: OutputCha
   }
 }
 
-function parseChannel(value: CliOptions[string]): Wanted['channel'] {
+function parseChannel(value: CliOptions[string]): WantedLog['channel'] {
   const channel = (['stdout', 'stderr', 'combined'] as const).find((known) => known === value);
   if (channel !== undefined) return channel;
   throw new ConductorError(

@@ -6,6 +6,7 @@ import { type CliOptions, createContext, withCommonOptions } from '../context.ts
 import { parseDuration } from '../duration.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
+import { pruneRunsView, toPruneRunsView } from '../views/run-views.ts';
 
 /** Adds `runs prune`. */
 export function addRunsPruneCommand(runs: Command, io: CliIo): void {
@@ -38,7 +39,7 @@ export function addRunsPruneCommand(runs: Command, io: CliIo): void {
       { clock: io.clock },
     );
     if (context.json) {
-      context.printJson({ ...report, unreadable: report.unreadable.length, dryRun: dryRun === true });
+      context.printJson(pruneRunsView, toPruneRunsView(report, dryRun === true));
       return;
     }
     for (const run of report.removed)

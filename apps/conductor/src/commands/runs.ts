@@ -1,16 +1,29 @@
-/** `conductor runs …`: what ran, read from the run directories alone; no daemon and no store is needed. */
-import { isTerminalStatus, listRuns, openRun, RUN_STATUSES, type RunSummary } from '@conductor-run/logging';
+/** `conductor runs …`: what ran. Read from the run directories alone, or from a daemon elsewhere. */
+import type { RunStatus } from '@conductor-run/logging';
 import type { Command } from 'commander';
 
-import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
+import {
+  type CliOptions,
+  type Context,
+  createContext,
+  withApiOption,
+  withCommonOptions,
+} from '../context.ts';
 import { formatDuration } from '../duration.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
-import { jobOfTask, selectRun } from '../run-selector.ts';
+import { createRunIndex } from '../record/run-index.ts';
+import { readRuns } from '../record/runs.ts';
+import { remoteClient } from '../remote.ts';
+import { selectRun } from '../run-selector.ts';
 import { stripControl, toneOfStatus } from '../terminal/style.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatInstant, formatRelative } from '../terminal/time.ts';
+import { RUN_STATUSES, runDetailView, runListView, toRunFullView } from '../views/run-views.ts';
+import type { RunFullView, RunListView, RunView } from '../views/types.ts';
+import { addRunsCancelCommand } from './runs-cancel.ts';
 import { addRunsDiffCommand } from './runs-diff.ts';
+import { addRunsEventsCommand } from './runs-events.ts';
 import { addRunsLogsCommand } from './runs-logs.ts';
 import { addRunsPruneCommand } from './runs-prune.ts';
 
@@ -23,112 +36,115 @@ export function addRunsCommand(program: Command, io: CliIo): void {
   addShow(runs, io);
   addRunsLogsCommand(runs, io);
   addRunsDiffCommand(runs, io);
-  addEvents(runs, io);
+  addRunsEventsCommand(runs, io);
+  addRunsCancelCommand(runs, io);
   addRunsPruneCommand(runs, io);
 }
 
 function addList(runs: Command, io: CliIo): void {
-  withCommonOptions(
-    runs
-      .command('list', { isDefault: true })
-      .description('newest first')
-      .option('--job <job>', 'only runs of this job')
-      .option('--status <status>', `only ${RUN_STATUSES.join(', ')}`)
-      .option('--limit <n>', 'how many at most', '20')
-      .addHelpText('after', '\nExample:\n  conductor runs list --status failed'),
+  withApiOption(
+    withCommonOptions(
+      runs
+        .command('list', { isDefault: true })
+        .description('newest first')
+        .option('--job <job>', 'only runs of this job')
+        .option('--status <status>', `only ${RUN_STATUSES.join(', ')}`)
+        .option('--limit <n>', 'how many at most', '20')
+        .option('--cursor <cursor>', 'where to begin: nextCursor of the page before, in --json')
+        .addHelpText('after', '\nExample:\n  conductor runs list --status failed'),
+    ),
   ).action(async (options: CliOptions) => {
-    const { job, status, limit, ...common } = options;
+    const { job, status, limit, cursor, ...common } = options;
     const context = createContext(io, common);
     const wanted = parseStatus(status);
-    const most = parseLimit(limit);
-    const listed = await listRuns(context.config.settings.runsDir, {
+    const filter = {
       ...(wanted && { status: wanted }),
-      ...(job === undefined && { limit: most }),
-    });
-    const rows = listed.runs
-      .filter((run) => job === undefined || jobOfTask(run.paths.taskId) === job)
-      .slice(0, most);
+      ...(typeof job === 'string' && { job }),
+    };
+    const client = remoteClient(context);
+    const index = createRunIndex(context.config.settings.runsDir, io.clock);
+    const view = await collectPages(
+      parseLimit(limit),
+      typeof cursor === 'string' ? cursor : undefined,
+      (page) =>
+        client === undefined
+          ? readRuns(index, { ...filter, ...page })
+          : client.listRuns({ ...filter, ...page }),
+    );
     if (context.json) {
-      context.printJson({ runs: rows.map(toJson) });
+      context.printJson(runListView, view);
       return;
     }
-    printRuns(context, rows);
-    for (const { taskId, runId, error } of listed.unreadable) {
-      io.stderr.write(`${context.paint('warn', 'unreadable')} ${taskId}/${runId}: ${error.message}\n`);
+    printRuns(context, view.runs);
+    for (const { taskId, runId, message } of view.unreadable) {
+      io.stderr.write(`${context.paint('warn', 'unreadable')} ${taskId}/${runId}: ${message}\n`);
     }
   });
+}
+
+/** A page is bounded, and may be short when few of the runs it looked at were wanted. */
+async function collectPages(
+  limit: number,
+  from: string | undefined,
+  read: (page: { readonly limit: number; readonly cursor?: string }) => Promise<RunListView>,
+): Promise<RunListView> {
+  const runs: RunView[] = [];
+  const unreadable: RunListView['unreadable'][number][] = [];
+  let cursor = from ?? null;
+  do {
+    const most = Math.min(PAGE_ROWS, limit - runs.length);
+    const page = await read({ limit: most, ...(cursor !== null && { cursor }) });
+    runs.push(...page.runs);
+    unreadable.push(...page.unreadable);
+    cursor = page.nextCursor;
+  } while (cursor !== null && runs.length < limit);
+  return { runs, unreadable, nextCursor: cursor };
 }
 
 function addShow(runs: Command, io: CliIo): void {
-  withCommonOptions(
-    runs
-      .command('show <run>')
-      .description(
-        'one run: how it went and where its files are; RUN is last, an id or a part of one, or a job',
-      )
-      .addHelpText('after', '\nExample:\n  conductor runs show last'),
+  withApiOption(
+    withCommonOptions(
+      runs
+        .command('show <run>')
+        .description(
+          'one run: how it went and where its files are; RUN is last, an id or a part of one, or a job',
+        )
+        .addHelpText('after', '\nExample:\n  conductor runs show last'),
+    ),
   ).action(async (selector: string, options: CliOptions) => {
     const context = createContext(io, options);
-    const run = await selectRun(context.config.settings.runsDir, selector);
-    const { meta, state, paths } = run;
-    if (context.json) {
-      context.printJson({ run: toJson(run), meta, state });
-      return;
-    }
-    const command = meta.command === undefined ? '-' : meta.command.join(' ');
-    const rows: readonly (readonly [string, string])[] = [
-      ['run', paths.runId],
-      ['task', `${paths.taskId}, step ${stripControl(meta.stepName)}, attempt ${meta.attempt}`],
-      ['status', context.paint(toneOfStatus(state.status), state.status)],
-      ['summary', stripControl(state.summary ?? '-')],
-      ['exit', exitOf(run)],
-      ['command', stripControl(command)],
-      ['directory', meta.worktreePath ?? '-'],
-      ['started', formatInstant(state.startedAt)],
-      ['duration', durationOf(run, io.clock.nowMs())],
-      ['output', `${state.stdoutBytes} bytes of stdout, ${state.stderrBytes} of stderr`],
-      ['checkpoints', String(state.checkpointSeq)],
-      ['files', paths.runDir],
-    ];
-    const width = Math.max(...rows.map(([label]) => label.length));
-    context.print(
-      rows.map(([label, value]) => `${context.paint('dim', label.padEnd(width))}  ${value}\n`).join(''),
-    );
+    const client = remoteClient(context);
+    const view =
+      client === undefined
+        ? { run: toRunFullView(await selectRun(context.config.settings.runsDir, selector, io.clock)) }
+        : await client.showRun(selector);
+    if (context.json) context.printJson(runDetailView, view);
+    else context.print(describeRun(context, view.run));
   });
 }
 
-function addEvents(runs: Command, io: CliIo): void {
-  withCommonOptions(
-    runs
-      .command('events <run>')
-      .description('the lifecycle events of a run')
-      .addHelpText('after', '\nExample:\n  conductor runs events last --json'),
-  ).action(async (selector: string, options: CliOptions) => {
-    const context = createContext(io, options);
-    const run = await selectRun(context.config.settings.runsDir, selector);
-    const events = await openRun(run.paths, { clock: io.clock }).events();
-    if (context.json) {
-      context.printJson({ runId: run.paths.runId, events });
-      return;
-    }
-    context.print(
-      formatTable(
-        events,
-        [
-          { head: 'SEQ', cell: (event) => String(event.seq), align: 'right' },
-          { head: 'AT', cell: (event) => formatInstant(event.createdAt) },
-          { head: 'EVENT', cell: (event) => stripControl(event.type) },
-          { head: 'MESSAGE', cell: (event) => stripControl(event.message) },
-        ],
-        context.paint,
-      ),
-    );
-  });
+function describeRun(context: Context, run: RunFullView): string {
+  const rows: readonly (readonly [string, string])[] = [
+    ['run', run.runId],
+    ['task', `${run.taskId}, step ${stripControl(run.stepName)}, attempt ${run.attempt}`],
+    ['status', context.paint(toneOfStatus(run.status), run.status)],
+    ['summary', stripControl(run.summary ?? '-')],
+    ['exit', exitOf(run)],
+    ['command', run.command.length === 0 ? '-' : stripControl(run.command.join(' '))],
+    ['directory', run.worktreePath ?? '-'],
+    ['started', formatInstant(run.startedAtMs)],
+    ['duration', durationOf(run, context.io.clock.nowMs())],
+    ['output', `${run.stdoutBytes} bytes of stdout, ${run.stderrBytes} of stderr`],
+    ['checkpoints', String(run.checkpointSeq)],
+    ['files', run.runDir],
+  ];
+  const width = Math.max(...rows.map(([label]) => label.length));
+  return rows.map(([label, value]) => `${context.paint('dim', label.padEnd(width))}  ${value}\n`).join('');
 }
 
-function printRuns(context: Context, rows: readonly RunSummary[]): void {
+function printRuns(context: Context, rows: readonly RunView[]): void {
   if (rows.length === 0) {
-    context.print(`no runs in ${context.config.settings.runsDir}\n`);
+    context.print(`no runs in ${context.apiUrl ?? context.config.settings.runsDir}\n`);
     return;
   }
   const nowMs = context.io.clock.nowMs();
@@ -136,12 +152,12 @@ function printRuns(context: Context, rows: readonly RunSummary[]): void {
     formatTable(
       rows,
       [
-        { head: 'RUN', cell: (run) => run.paths.runId },
-        { head: 'JOB', cell: (run) => jobOfTask(run.paths.taskId) },
-        { head: 'STEP', cell: (run) => stripControl(run.meta.stepName) },
-        { head: 'STATUS', cell: (run) => context.paint(toneOfStatus(run.state.status), run.state.status) },
+        { head: 'RUN', cell: (run) => run.runId },
+        { head: 'JOB', cell: (run) => run.job },
+        { head: 'STEP', cell: (run) => stripControl(run.stepName) },
+        { head: 'STATUS', cell: (run) => context.paint(toneOfStatus(run.status), run.status) },
         { head: 'EXIT', cell: exitOf },
-        { head: 'STARTED', cell: (run) => formatRelative(run.state.startedAt ?? run.meta.createdAt, nowMs) },
+        { head: 'STARTED', cell: (run) => formatRelative(run.startedAtMs ?? run.createdAtMs, nowMs) },
         { head: 'TOOK', cell: (run) => durationOf(run, nowMs), align: 'right' },
       ],
       context.paint,
@@ -149,34 +165,18 @@ function printRuns(context: Context, rows: readonly RunSummary[]): void {
   );
 }
 
-function toJson(run: RunSummary): unknown {
-  const { meta, state, paths } = run;
-  return {
-    runId: paths.runId,
-    taskId: paths.taskId,
-    job: jobOfTask(paths.taskId),
-    stepName: meta.stepName,
-    attempt: meta.attempt,
-    status: state.status,
-    exitCode: state.exitCode ?? null,
-    signal: state.signal ?? null,
-    startedAt: state.startedAt ?? null,
-    finishedAt: state.finishedAt ?? null,
-    runDir: paths.runDir,
-  };
+function exitOf({ signal, exitCode }: RunView): string {
+  return signal ?? (exitCode === null ? '-' : String(exitCode));
 }
 
-function exitOf({ state }: RunSummary): string {
-  return state.signal ?? (state.exitCode === undefined ? '-' : String(state.exitCode));
+/** A run that ended without a time of its own was lost: nobody saw how long it took. */
+function durationOf({ startedAtMs, finishedAtMs, status }: RunView, nowMs: number): string {
+  const isLive = status === 'running' || status === 'prepared';
+  const endMs = finishedAtMs ?? (isLive ? nowMs : null);
+  return startedAtMs === null || endMs === null ? '-' : formatDuration(Math.max(0, endMs - startedAtMs));
 }
 
-function durationOf({ state }: RunSummary, nowMs: number): string {
-  if (state.startedAt === undefined) return '-';
-  const endMs = state.finishedAt ?? (isTerminalStatus(state.status) ? state.updatedAt : nowMs);
-  return formatDuration(Math.max(0, endMs - state.startedAt));
-}
-
-function parseStatus(value: CliOptions[string]): (typeof RUN_STATUSES)[number] | undefined {
+function parseStatus(value: CliOptions[string]): RunStatus | undefined {
   if (value === undefined) return undefined;
   const status = RUN_STATUSES.find((known) => known === value);
   if (status !== undefined) return status;
@@ -195,3 +195,5 @@ function parseLimit(value: CliOptions[string]): number {
     `Cannot use --limit "${String(value)}": expected a whole number of at least 1`,
   );
 }
+
+const PAGE_ROWS = 1_000;

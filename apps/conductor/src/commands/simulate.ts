@@ -1,5 +1,4 @@
 /** `conductor simulate`: the real scheduler on a manual clock; reads the config and nothing else. */
-import { simulate, type SimulatedSchedule, type SimulationResult } from '@conductor-run/timed-jobs';
 import type { Command } from 'commander';
 
 import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
@@ -7,9 +6,12 @@ import { ConductorError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
 import { parseInstant } from '../instant.ts';
 import type { CliIo } from '../io.ts';
+import { type Play, readSimulation } from '../record/slots.ts';
 import { startProgress } from '../terminal/progress.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatInstant } from '../terminal/time.ts';
+import { simulationView } from '../views/slot-views.ts';
+import type { SimulatedScheduleView, SimulationView } from '../views/types.ts';
 
 /** Adds `simulate`. */
 export function addSimulateCommand(program: Command, io: CliIo, finish: (exitCode: number) => void): void {
@@ -37,36 +39,28 @@ export function addSimulateCommand(program: Command, io: CliIo, finish: (exitCod
     }
     const result = await play(context, { fromMs, toMs, outages: parseDown(down) });
     if (result === undefined) finish(EXIT.failed);
-    else if (context.json) context.printJson({ fromMs, toMs, ...result });
-    else context.print(describe(context, result, fromMs, toMs));
+    else if (context.json) context.printJson(simulationView, result);
+    else context.print(describe(context, result));
   });
-}
-
-interface Play {
-  readonly fromMs: number;
-  readonly toMs: number;
-  readonly outages: readonly { readonly fromMs: number; readonly untilMs: number; readonly reason: 'down' }[];
 }
 
 /** Plays it through; `undefined` when Ctrl-C ended it early. */
 async function play(
   context: Context,
-  { fromMs, toMs, outages }: Play,
-): Promise<SimulationResult | undefined> {
-  const { io, config } = context;
-  const schedules = [...config.jobs.values()].flatMap((job) => job.schedule ?? []);
+  { fromMs, toMs, outages }: Pick<Play, 'fromMs' | 'toMs' | 'outages'>,
+): Promise<SimulationView | undefined> {
+  const { io } = context;
   const abort = new AbortController();
   const release = io.onSignal((signal) => abort.abort(new Error(`${signal} received`)));
   using progress = startProgress(io, 'simulating');
   let decided = 0;
   try {
-    return await simulate({
-      schedules,
+    return await readSimulation(context, {
       fromMs,
       toMs,
       outages,
       signal: abort.signal,
-      onDecision: ({ slotMs, slotCount }) => {
+      onDecision: (slotMs, slotCount) => {
         decided += slotCount;
         if (decided % DECISIONS_PER_LABEL === 0) {
           progress.label(`simulating ${formatInstant(slotMs)}, ${decided} slots`);
@@ -82,8 +76,8 @@ async function play(
   }
 }
 
-function describe(context: Context, result: SimulationResult, fromMs: number, toMs: number): string {
-  const { schedules, slotCount } = result;
+function describe(context: Context, result: SimulationView): string {
+  const { schedules, slotCount, fromMs, toMs } = result;
   const span = `${formatInstant(fromMs)} to ${formatInstant(toMs)}`;
   if (schedules.length === 0) return 'no job of the config has a schedule\n';
   const right = 'right' as const;
@@ -91,9 +85,9 @@ function describe(context: Context, result: SimulationResult, fromMs: number, to
     schedules,
     [
       { head: 'JOB', cell: (row) => row.schedule },
-      { head: 'RAN', cell: (row) => String(row.counts.ran), align: right },
-      { head: 'COALESCED', cell: (row) => String(row.counts.coalesced), align: right },
-      { head: 'SKIPPED', cell: (row) => String(row.counts.skipped), align: right },
+      { head: 'RAN', cell: (row) => String(row.counts['ran'] ?? 0), align: right },
+      { head: 'COALESCED', cell: (row) => String(row.counts['coalesced'] ?? 0), align: right },
+      { head: 'SKIPPED', cell: (row) => String(row.counts['skipped'] ?? 0), align: right },
       { head: 'SKIPPED FOR', cell: describeSkipped },
     ],
     context.paint,
@@ -101,7 +95,7 @@ function describe(context: Context, result: SimulationResult, fromMs: number, to
   return `${context.paint('dim', `${span}: ${slotCount} slots`)}\n${table}`;
 }
 
-function describeSkipped({ skipped }: SimulatedSchedule): string {
+function describeSkipped({ skipped }: SimulatedScheduleView): string {
   return Object.entries(skipped)
     .map(([reason, count]) => `${reason} ${count}`)
     .join(', ');

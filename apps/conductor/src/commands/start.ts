@@ -5,12 +5,19 @@ import { createLogger } from '@conductor-run/logging';
 import type { Command } from 'commander';
 
 import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
-import { type Daemon, startDaemon } from '../daemon/daemon.ts';
+import { startDaemon } from '../daemon/daemon.ts';
+import type { NodeMetrics } from '../daemon/metrics.ts';
+import { combineObservers, type Observer } from '../daemon/observer.ts';
+import { type HurryReason, listenForStop } from '../daemon/stop-request.ts';
+import { formatDuration, parseDuration } from '../duration.ts';
+import { ConductorError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { CliIo } from '../io.ts';
 import { settingKeys } from '../settings.ts';
 import { ensureStateDir } from '../state-dir.ts';
 import { createTaskBell } from '../task-bell.ts';
+import { daemonEventView } from '../views/node-views.ts';
+import type { DaemonEventView } from '../views/types.ts';
 import { storePath, withStore } from '../wire.ts';
 
 /** Adds `start`. */
@@ -18,18 +25,25 @@ export function addStartCommand(program: Command, io: CliIo, finish: (exitCode: 
   withCommonOptions(
     program
       .command('start')
-      .description('the daemon: leadership, schedules, claims; SIGTERM drains, a second signal hurries')
+      .description(
+        'the daemon: leadership, HTTP API, schedules, claims; a first signal waits for running steps and exits with 0, a second one ends them and exits with 3',
+      )
       .option('--run-once', 'run what is due, wait for it, exit with its outcome')
-      .addHelpText('after', '\nExample:\n  conductor start --max-parallel 8'),
+      .option(
+        '--grace <duration>',
+        'end steps that still run this long after the first signal and exit with 4, such as 10m; without it they may take as long as they need',
+      )
+      .addHelpText('after', '\nExample:\n  conductor start --max-parallel 8 --grace 10m'),
     settingKeys(),
   ).action(async (options: CliOptions) => {
-    const { runOnce, ...common } = options;
+    const { runOnce, grace, ...common } = options;
+    const graceMs = typeof grace === 'string' ? parseGrace(grace) : Infinity;
     const context = createContext(io, common);
-    finish(await runDaemon(context, runOnce === true));
+    finish(await runDaemon(context, runOnce === true, graceMs));
   });
 }
 
-async function runDaemon(context: Context, isOnce: boolean): Promise<number> {
+async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Promise<number> {
   const { io, config, paint } = context;
   const { settings } = config;
   ensureStateDir(settings.stateDir);
@@ -40,13 +54,16 @@ async function runDaemon(context: Context, isOnce: boolean): Promise<number> {
     fields: { node: settings.nodeId },
     clock: io.clock,
   });
-  const signals = listenForSignals(context);
-  const stopping = new AbortController();
+  const stop = listenForStop(io, graceMs);
+  const { metrics, observer } = await observe();
+  const until = graceMs === Infinity ? 'end first' : `have ${formatDuration(graceMs)} to end`;
   let failed = 0;
+  const tell = createTeller(context);
   try {
     await withStore(context, async (store) => {
       const say = (name: string, detail: string | undefined): void =>
-        context.print(
+        tell(
+          { event: 'part.started', name, detail: detail ?? null },
           `${paint('good', '✓')} ${name}${detail === undefined ? '' : `  ${paint('dim', detail)}`}\n`,
         );
       say('job store', storePath(context));
@@ -57,56 +74,92 @@ async function runDaemon(context: Context, isOnce: boolean): Promise<number> {
         logger,
         isOnce,
         taskBell: createTaskBell(io.clock),
-        hurry: signals.hurry,
-        stopping: stopping.signal,
+        observer,
+        metrics,
+        hurry: stop.hurry,
+        stopping: stop.stopping,
         onStarted: say,
         onTask: ({ results, recorded, summary, taskId }) => {
           const last = results.at(-1);
           if (recorded !== 'succeeded') failed += 1;
           const tone = recorded === 'succeeded' ? 'good' : 'bad';
-          context.print(
+          tell(
+            {
+              event: 'task.ended',
+              name: taskId,
+              detail: summary,
+              recorded,
+              runId: last?.runId ?? null,
+            },
             `${paint('dim', new Date(io.clock.nowMs()).toISOString())} ${paint(tone, recorded)} ${taskId}  ${summary}${last === undefined ? '' : `  ${paint('dim', last.runId)}`}\n`,
           );
         },
       });
       logger.info({ jobs: [...config.jobs.keys()] }, 'daemon.started');
-      context.print(`${paint('strong', 'conductor is up')}, log in ${logFile}; Ctrl-C drains and stops\n`);
-      await untilStopped(daemon, signals, isOnce);
-      context.print('stopping: nothing new starts, running steps end first; Ctrl-C again ends them\n');
-      stopping.abort();
+      tell(
+        { event: 'daemon.up', detail: logFile },
+        `${paint('strong', 'conductor is up')}, log in ${logFile}; Ctrl-C drains and stops\n`,
+      );
+      await Promise.race(isOnce ? [stop.asked, daemon.runOnce()] : [stop.asked]);
+      tell(
+        { event: 'daemon.stopping' },
+        `stopping: nothing new starts, running steps ${until}; Ctrl-C again ends them\n`,
+      );
+      stop.begin();
       await daemon.stop();
-      logger.info({}, 'daemon.stopped');
-      context.print('stopped\n');
+      const ending = stop.hurryReason() ?? 'drained';
+      logger.info({ reason: ending }, 'daemon.stopped');
+      tell({ event: 'daemon.stopped', detail: ending }, `stopped${ENDINGS[ending]}\n`);
     });
   } finally {
-    signals.release();
+    stop.release();
     logger.flush();
   }
-  return isOnce && failed > 0 ? EXIT.failed : EXIT.ok;
+  const exitCode = exitCodeOf(stop.hurryReason());
+  return isOnce && failed > 0 && exitCode === EXIT.ok ? EXIT.failed : exitCode;
 }
 
-async function untilStopped(daemon: Daemon, signals: Signals, isOnce: boolean): Promise<void> {
-  await Promise.race(isOnce ? [signals.first, daemon.runOnce()] : [signals.first]);
+type Telling = Pick<DaemonEventView, 'event'> & Partial<Omit<DaemonEventView, 'event' | 'atMs'>>;
+
+/** Says what happens: a line for people, or one document with `--json`. */
+function createTeller(context: Context): (view: Telling, text: string) => void {
+  const nothing = { name: null, detail: null, recorded: null, runId: null };
+  return (view, text) => {
+    if (!context.json) context.print(text);
+    else context.printJsonLine(daemonEventView, { atMs: context.io.clock.nowMs(), ...nothing, ...view });
+  };
 }
 
-interface Signals {
-  /** Resolves with the first signal. */
-  readonly first: Promise<void>;
-  /** Aborted by the second. */
-  readonly hurry: AbortSignal;
-  release(): void;
+/** How it ended: by itself, or with steps that were ended. */
+function exitCodeOf(reason: HurryReason | undefined): number {
+  switch (reason) {
+    case 'second-signal':
+      return EXIT.hurried;
+    case 'grace-over':
+      return EXIT.graceOver;
+    case undefined:
+      return EXIT.ok;
+  }
 }
 
-function listenForSignals({ io }: Context): Signals {
-  const hurry = new AbortController();
-  let count = 0;
-  let release = (): void => undefined;
-  const first = new Promise<void>((resolve) => {
-    release = io.onSignal((signal) => {
-      count += 1;
-      resolve();
-      if (count === 2) hurry.abort(new Error(`second ${signal}: ending running steps`));
-    });
-  });
-  return { first, hurry: hurry.signal, release };
+function parseGrace(text: string): number {
+  const graceMs = parseDuration(text);
+  if (graceMs !== undefined) return graceMs;
+  throw new ConductorError('usage', `Cannot use --grace "${text}": expected a duration such as 90s or 1h30m`);
 }
+
+/** Loaded here, because no other command needs it. */
+async function observe(): Promise<{ readonly metrics: NodeMetrics; readonly observer: Observer }> {
+  const { createNodeMetrics } = await import('../daemon/metrics.ts');
+  const { loadTracing } = await import('../daemon/tracing.ts');
+  const metrics = createNodeMetrics();
+  const tracing = await loadTracing();
+  const observers = tracing === undefined ? [metrics.observer] : [metrics.observer, tracing];
+  return { metrics, observer: combineObservers(observers) };
+}
+
+const ENDINGS: Readonly<Record<HurryReason | 'drained', string>> = {
+  drained: '',
+  'second-signal': ': a second signal ended the running steps; their jobs are due again',
+  'grace-over': ': the grace was over and the running steps were ended; their jobs are due again',
+};

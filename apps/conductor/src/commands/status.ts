@@ -1,75 +1,115 @@
-/** `conductor status`: who leads, who lives, what runs. Reads the store; works with and without a daemon. */
-import type { KindStats, Leadership, NodeRecord } from '@conductor-run/job-store';
+/** `conductor status`: who leads, who lives, what runs. Asks the daemon here; without one it reads the store and says so. */
 import type { Command } from 'commander';
 
-import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
-import { LEADERSHIP } from '../daemon/daemon.ts';
+import {
+  type CliOptions,
+  type Context,
+  createContext,
+  withApiOption,
+  withCommonOptions,
+} from '../context.ts';
 import type { CliIo } from '../io.ts';
+import { readStatus } from '../record/state.ts';
+import { fromLocalDaemon, remoteClient } from '../remote.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatRelative } from '../terminal/time.ts';
-import { storePath, withStore } from '../wire.ts';
+import { statusView } from '../views/node-views.ts';
+import type { KindStatsView, LeadershipView, NodeView, StatusView } from '../views/types.ts';
+import { withStore } from '../wire.ts';
 
 /** Adds `status`. */
 export function addStatusCommand(program: Command, io: CliIo): void {
-  withCommonOptions(
-    program
-      .command('status')
-      .description('nodes, leader, jobs by state')
-      .addHelpText('after', '\nExample:\n  conductor status --json'),
+  withApiOption(
+    withCommonOptions(
+      program
+        .command('status')
+        .description('nodes, leader, jobs by state, and what the daemon is made of')
+        .addHelpText(
+          'after',
+          '\nExamples:\n  conductor status --json\n  CONDUCTOR_SHARED_TOKEN=… conductor status --api http://build-box:7420',
+        ),
+    ),
   ).action(async (options: CliOptions) => {
     const context = createContext(io, options);
-    const status = await withStore(context, async (store) => ({
-      store: storePath(context),
-      leadership: await store.leadership(LEADERSHIP),
-      nodes: await store.nodes(),
-      stats: await store.stats(),
-    }));
+    const { view, note } = await findStatus(context);
     if (context.json) {
-      context.printJson(status);
+      context.printJson(statusView, view);
       return;
     }
-    context.print(describe(context, status.leadership, status.nodes, status.stats.kinds));
-    if (status.stats.isPaused) context.print(`${context.paint('warn', 'everything is paused')}\n`);
+    context.print(describe(context, view));
+    if (note !== undefined) context.print(`${context.paint('dim', note)}\n`);
   });
 }
 
-function describe(
+/** The daemon knows best; when none answers, the store says what was. */
+async function findStatus(
   context: Context,
-  leadership: Leadership | undefined,
-  nodes: readonly NodeRecord[],
-  kinds: readonly KindStats[],
-): string {
+): Promise<{ readonly view: StatusView; readonly note: string | undefined }> {
+  const client = remoteClient(context);
+  if (client !== undefined) return { view: await client.status(), note: undefined };
+  const answer = await fromLocalDaemon(context, (local) => local.status());
+  if (answer.view !== undefined) return { view: answer.view, note: undefined };
+  const { config, io } = context;
+  const view = await withStore(context, (store) => readStatus({ config, store, clock: io.clock }, null));
+  const where = answer.url === undefined ? '' : `the daemon at ${answer.url} did not answer, `;
+  return { view, note: `read from the store: ${where}${answer.why}` };
+}
+
+function describe(context: Context, status: StatusView): string {
   const { paint } = context;
   const nowMs = context.io.clock.nowMs();
-  // The CLI has just opened the store, so it judges a node by its own timestamps: good enough for people on one machine.
-  const isRecent = (node: NodeRecord): boolean => nowMs - node.beatAtMs < node.ttlMs;
-  const leads = leadership?.holderId !== undefined && leadership.leaseExpiresAtMs > nowMs;
-  const leader = leads
-    ? `${leadership.holderId ?? ''}, term ${leadership.term}, renewed ${formatRelative(leadership.renewedAtMs, nowMs)}`
-    : 'nobody (conductor start runs a daemon)';
-  const total = (pick: (kind: KindStats) => number): number =>
+  const { leadership, kinds, nodes, answeredBy } = status;
+  const total = (pick: (kind: KindStatsView) => number): number =>
     kinds.reduce((sum, kind) => sum + pick(kind), 0);
   const lines = [
-    `${paint('dim', 'store  ')} ${storePath(context)}`,
-    `${paint('dim', 'leader ')} ${paint(leads ? 'good' : 'warn', leader)}`,
+    `${paint('dim', 'store  ')} ${status.store}`,
+    `${paint('dim', 'leader ')} ${describeLeader(context, leadership, nowMs)}`,
     `${paint('dim', 'jobs   ')} ${total((kind) => kind.running)} running, ${total((kind) => kind.ready)} ready, ${total((kind) => kind.waiting)} waiting, ${total((kind) => kind.done)} done, ${total((kind) => kind.exhausted)} out of retries`,
   ];
-  const table =
-    nodes.length === 0
-      ? ''
-      : `\n${formatTable(
-          nodes,
-          [
-            { head: 'NODE', cell: (node) => node.nodeId },
-            { head: 'HOST', cell: (node) => node.host },
-            {
-              head: 'STATE',
-              cell: (node) => (isRecent(node) ? paint('good', 'live') : paint('bad', 'silent')),
-            },
-            { head: 'LAST SIGN', cell: (node) => formatRelative(node.beatAtMs, nowMs) },
-            { head: 'STARTED', cell: (node) => formatRelative(node.startedAtMs, nowMs) },
-          ],
-          paint,
-        )}`;
-  return `${lines.join('\n')}\n${table}`;
+  if (status.isPaused) lines.push(paint('warn', 'everything is paused'));
+  const answering = nodes.find((node) => node.nodeId === answeredBy);
+  const parts = [
+    `${lines.join('\n')}\n`,
+    nodes.length === 0 ? '' : `\n${formatNodes(context, nodes, nowMs)}`,
+    answering === undefined ? '' : `\n${describeChecklist(context, answering)}`,
+  ];
+  return parts.join('');
+}
+
+function describeLeader({ paint }: Context, leadership: LeadershipView | null, nowMs: number): string {
+  if (leadership === null || !leadership.isHeld) {
+    return paint('warn', 'nobody (conductor start runs a daemon)');
+  }
+  const { holderId, term, renewedAtMs } = leadership;
+  return paint('good', `${holderId ?? ''}, term ${term}, renewed ${formatRelative(renewedAtMs, nowMs)}`);
+}
+
+function describeChecklist({ paint }: Context, node: NodeView): string {
+  const items = node.checklist.map(
+    ({ name, detail }) =>
+      `  ${paint('good', '✓')} ${name}${detail === null ? '' : `  ${paint('dim', detail)}`}\n`,
+  );
+  return `${paint('dim', `${node.nodeId} is made of`)}\n${items.join('')}`;
+}
+
+/** Daemons as a table. */
+export function formatNodes({ paint }: Context, nodes: readonly NodeView[], nowMs: number): string {
+  return formatTable(
+    nodes,
+    [
+      { head: 'NODE', cell: (node) => node.nodeId },
+      { head: 'HOST', cell: (node) => node.host },
+      { head: 'STATE', cell: (node) => (node.isLive ? paint('good', 'live') : paint('bad', 'silent')) },
+      { head: 'ROLE', cell: (node) => node.role ?? '-' },
+      {
+        head: 'RUNNING',
+        cell: (node) => `${node.running ?? '-'}/${node.maxParallel ?? '-'}`,
+        align: 'right',
+      },
+      { head: 'LAST SIGN', cell: (node) => formatRelative(node.beatAtMs, nowMs) },
+      { head: 'UP SINCE', cell: (node) => formatRelative(node.startedAtMs, nowMs) },
+      { head: 'API', cell: (node) => node.apiUrl ?? '-' },
+    ],
+    paint,
+  );
 }

@@ -13,6 +13,8 @@ import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatRelative } from '../terminal/time.ts';
+import { storeStatsView, toStoreStatsView } from '../views/node-views.ts';
+import { backupView, exportView, importView, migrateView, pruneStoreView } from '../views/upkeep-views.ts';
 import { storePath, withStore } from '../wire.ts';
 
 /** Adds `store` and its subcommands. */
@@ -36,7 +38,7 @@ function addStats(store: Command, io: CliIo): void {
     const context = createContext(io, options);
     const stats = await withStore(context, (open) => open.stats());
     if (context.json) {
-      context.printJson({ path: storePath(context), ...stats });
+      context.printJson(storeStatsView, toStoreStatsView(storePath(context), stats));
       return;
     }
     context.print(`${storePath(context)}${stats.isPaused ? context.paint('warn', '  paused') : ''}\n`);
@@ -74,7 +76,7 @@ function addMigrate(store: Command, io: CliIo): void {
   ).action(async (options: CliOptions) => {
     const context = createContext(io, options);
     await withStore(context, async () => undefined);
-    if (context.json) context.printJson({ path: storePath(context), isCurrent: true });
+    if (context.json) context.printJson(migrateView, { path: storePath(context), isCurrent: true });
     else context.print(`${storePath(context)}: schema is current\n`);
   });
 }
@@ -89,7 +91,7 @@ function addBackup(store: Command, io: CliIo): void {
     const context = createContext(io, options);
     const target = path.resolve(io.cwd, file);
     await withStore(context, (open) => open.backup(target));
-    if (context.json) context.printJson({ path: target });
+    if (context.json) context.printJson(backupView, { path: target });
     else context.print(`${target}\n`);
   });
 }
@@ -115,7 +117,7 @@ function addExport(store: Command, io: CliIo): void {
       await pipeline(Readable.from(counted()), createWriteStream(target, { flags: 'wx', mode: 0o600 }));
       return count;
     });
-    if (context.json) context.printJson({ path: target, lines: records });
+    if (context.json) context.printJson(exportView, { path: target, lines: records });
     else context.print(`${target}: ${records} lines\n`);
   });
 }
@@ -131,7 +133,7 @@ function addImport(store: Command, io: CliIo): void {
     const source = createReadStream(path.resolve(io.cwd, file), 'utf8');
     const lines = createInterface({ input: source, crlfDelay: Number.POSITIVE_INFINITY });
     const records = await withStore(context, (open) => open.importLines(lines));
-    if (context.json) context.printJson({ path: storePath(context), records });
+    if (context.json) context.printJson(importView, { path: storePath(context), records });
     else context.print(`${storePath(context)}: ${records} records\n`);
   });
 }
@@ -157,7 +159,7 @@ function addPrune(store: Command, io: CliIo): void {
     const result = await withStore(context, (open) =>
       open.prune({ finishedBeforeMs: io.clock.nowMs() - ageMs, jobs: jobs === true }),
     );
-    if (context.json) context.printJson(result);
+    if (context.json) context.printJson(pruneStoreView, result);
     else context.print(`forgot ${result.attempts} attempts and ${result.jobs} jobs\n`);
   });
 }

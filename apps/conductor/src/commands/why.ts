@@ -1,93 +1,58 @@
 /** `conductor why JOB`: the decisions on its last slots, what became of its last attempts, and what it waits for now. */
-import type { Attempt, Slot } from '@conductor-run/job-store';
-import type { ForecastSlot, SlotAnswer } from '@conductor-run/timed-jobs';
 import type { Command } from 'commander';
 
-import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
-import { createJobScheduler } from '../daemon/job-scheduler.ts';
-import { watchSlotName } from '../daemon/watchers.ts';
-import { ConductorError } from '../errors.ts';
+import {
+  type CliOptions,
+  type Context,
+  createContext,
+  withApiOption,
+  withCommonOptions,
+} from '../context.ts';
 import { parseInstant } from '../instant.ts';
 import type { CliIo } from '../io.ts';
+import { readWhy } from '../record/slots.ts';
+import { fromRecord } from '../remote.ts';
 import { describeReason } from '../slot-words.ts';
 import { stripControl, toneOfStatus } from '../terminal/style.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatInstant, formatRelative } from '../terminal/time.ts';
-import { explainWaiting, type Waiting } from '../waiting.ts';
-import { DEFAULT_KEY, withStore } from '../wire.ts';
-import { requireJob } from './jobs.ts';
+import { whyView } from '../views/slot-views.ts';
+import type { AttemptView, SlotAnswerView, SlotView, WhyView } from '../views/types.ts';
+import { DEFAULT_KEY } from '../wire.ts';
 
 /** Adds `why`. */
 export function addWhyCommand(program: Command, io: CliIo): void {
-  withCommonOptions(
-    program
-      .command('why <job>')
-      .description('why a job ran, did not run, or waits: its slots, its attempts, what it waits for')
-      .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
-      .option('--at <instant>', 'explain the one slot at this ISO 8601 instant')
-      .addHelpText(
-        'after',
-        '\nExamples:\n  conductor why nightly-tests\n  conductor why nightly-tests --at 2027-03-28T03:00:00Z',
-      ),
+  withApiOption(
+    withCommonOptions(
+      program
+        .command('why <job>')
+        .description('why a job ran, did not run, or waits: its slots, its attempts, what it waits for')
+        .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
+        .option('--at <instant>', 'explain the one slot at this ISO 8601 instant')
+        .addHelpText(
+          'after',
+          '\nExamples:\n  conductor why nightly-tests\n  conductor why nightly-tests --at 2027-03-28T03:00:00Z',
+        ),
+    ),
   ).action(async (name: string, options: CliOptions) => {
     const { key, at, ...common } = options;
     const context = createContext(io, common);
-    if (typeof at === 'string') await explainSlotAt(context, name, parseInstant('--at', at));
-    else await explainJob(context, name, String(key));
+    const atMs = typeof at === 'string' ? parseInstant('--at', at) : undefined;
+    const view = await fromRecord(context, {
+      here: (place) => readWhy(place, name, String(key), atMs),
+      there: (client) => client.why(name, { key: String(key), ...(atMs !== undefined && { atMs }) }),
+    });
+    if (context.json) context.printJson(whyView, view);
+    else if (view.answer === null) context.print(describe(context, view, io.clock.nowMs()));
+    else context.print(`${name} ${formatInstant(view.answer.askedMs)}: ${describeAnswer(view.answer)}\n`);
   });
 }
 
-/** What `why` tells; `--json` prints it as it is. */
-interface Explanation {
-  readonly job: string;
-  readonly key: string;
-  readonly waiting: Waiting;
-  readonly slots: readonly Slot[];
-  /** What it watches, and the newest value that was acted on; `null` when it watches nothing. */
-  readonly watch: { readonly kind: string; readonly seen: number | null } | null;
-  /** The changes its watch has seen, newest first, as far as they are kept; `slotMs` is the value. */
-  readonly changes: readonly Slot[];
-  readonly upcoming: readonly ForecastSlot[];
-  readonly attempts: readonly Attempt[];
-}
-
-async function explainJob(context: Context, name: string, key: string): Promise<void> {
-  const nowMs = context.io.clock.nowMs();
-  const definition = context.config.jobs.get(name);
-  const explanation = await withStore(context, async (store): Promise<Explanation> => {
-    if (definition === undefined) await requireJob(context, store, name, key);
-    // Schedules raise the job of the default key.
-    const isScheduled = definition?.schedule !== undefined && key === DEFAULT_KEY;
-    const upcoming = isScheduled
-      ? await createJobScheduler({ jobs: new Map([[name, definition]]), store }).forecast(
-          nowMs,
-          nowMs + HORIZON_MS,
-          MAX_UPCOMING,
-        )
-      : [];
-    return {
-      job: name,
-      key,
-      waiting: await explainWaiting(store, name, key, definition, nowMs),
-      slots: key === DEFAULT_KEY ? await store.slots(name, { limit: MAX_SLOTS }) : [],
-      watch:
-        definition?.watch === undefined
-          ? null
-          : { kind: definition.watch.kind, seen: (await store.slotCursor(watchSlotName(name))) ?? null },
-      changes: key === DEFAULT_KEY ? await store.slots(watchSlotName(name), { limit: MAX_SLOTS }) : [],
-      upcoming,
-      attempts: (await store.attempts(name, key)).slice(-MAX_ATTEMPTS),
-    };
-  });
-  if (context.json) context.printJson(explanation);
-  else context.print(describe(context, explanation, nowMs));
-}
-
-function describe(context: Context, explanation: Explanation, nowMs: number): string {
+function describe(context: Context, explanation: WhyView, nowMs: number): string {
   const { job, key, waiting, slots, watch, changes, upcoming, attempts } = explanation;
   const { paint } = context;
   const name = key === DEFAULT_KEY ? job : `${job} (${stripControl(key)})`;
-  const hint = waiting.hint === undefined ? '' : `${paint('dim', waiting.hint)}\n`;
+  const hint = waiting.hint === null ? '' : `${paint('dim', waiting.hint)}\n`;
   const parts = [`${paint('strong', name)} ${waiting.text}\n${hint}`];
   const [next] = upcoming;
   if (next !== undefined) {
@@ -106,7 +71,7 @@ function describe(context: Context, explanation: Explanation, nowMs: number): st
   return parts.join('');
 }
 
-function formatSlots(context: Context, slots: readonly Slot[], nowMs: number): string {
+function formatSlots(context: Context, slots: readonly SlotView[], nowMs: number): string {
   return formatTable(
     slots,
     [
@@ -120,7 +85,7 @@ function formatSlots(context: Context, slots: readonly Slot[], nowMs: number): s
   );
 }
 
-function formatChanges(context: Context, changes: readonly Slot[], nowMs: number): string {
+function formatChanges(context: Context, changes: readonly SlotView[], nowMs: number): string {
   return formatTable(
     changes,
     [
@@ -133,7 +98,7 @@ function formatChanges(context: Context, changes: readonly Slot[], nowMs: number
   );
 }
 
-function formatAttempts(context: Context, attempts: readonly Attempt[], nowMs: number): string {
+function formatAttempts(context: Context, attempts: readonly AttemptView[], nowMs: number): string {
   return formatTable(
     attempts.toReversed(),
     [
@@ -150,44 +115,20 @@ function formatAttempts(context: Context, attempts: readonly Attempt[], nowMs: n
   );
 }
 
-async function explainSlotAt(context: Context, name: string, slotMs: number): Promise<void> {
-  const definition = context.config.jobs.get(name);
-  if (definition?.schedule === undefined) {
-    throw new ConductorError(
-      'usage',
-      `Cannot explain a slot of job "${name}": it has no schedule in the config, expected one that has`,
-      { hint: `conductor why ${name}` },
-    );
-  }
-  const answer = await withStore(context, (store) =>
-    createJobScheduler({ jobs: new Map([[name, definition]]), store }).why(
-      name,
-      slotMs,
-      context.io.clock.nowMs(),
-    ),
-  );
-  if (context.json) context.printJson({ job: name, slotMs, ...answer });
-  else context.print(`${name} ${formatInstant(slotMs)}: ${describeAnswer(answer, slotMs)}\n`);
-}
-
-function describeAnswer(answer: SlotAnswer, slotMs: number): string {
-  switch (answer.status) {
+function describeAnswer(answer: SlotAnswerView): string {
+  const { status, decision, term, slotMs, askedMs } = answer;
+  const why = describeReason(decision ?? '', answer.reason ?? '');
+  switch (status) {
     case 'decided': {
-      const together = answer.slotMs === slotMs ? '' : `, together with ${formatInstant(answer.slotMs)}`;
-      return `${answer.decision}${together}: ${describeReason(answer.decision, answer.reason)} (term ${answer.term})`;
+      const together = slotMs === askedMs ? '' : `, together with ${formatInstant(slotMs)}`;
+      return `${decision ?? ''}${together}: ${why} (term ${term ?? '-'})`;
     }
     case 'overdue':
     case 'upcoming':
-      return `${answer.status}, will be ${answer.decision} at ${formatInstant(answer.firesAtMs)}: ${describeReason(answer.decision, answer.reason)}`;
+      return `${status}, will be ${decision ?? ''} at ${formatInstant(answer.firesAtMs)}: ${why}`;
     case 'not-a-slot':
-      return `no slot (${answer.reason.replaceAll('-', ' ')}); the next one is ${formatInstant(answer.nextSlotMs)}`;
+      return `no slot (${(answer.reason ?? '').replaceAll('-', ' ')}); the next one is ${formatInstant(answer.nextSlotMs)}`;
     case 'forgotten':
       return 'was decided, and the record of it is gone by now';
   }
 }
-
-const MAX_SLOTS = 10;
-const MAX_ATTEMPTS = 5;
-const MAX_UPCOMING = 3;
-/** Far enough for a schedule of once a leap year. */
-const HORIZON_MS = 8 * 366 * 86_400_000;

@@ -16,6 +16,12 @@ import {
 import { formatBytes } from '../terminal/bytes.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatRelative } from '../terminal/time.ts';
+import {
+  pruneWorktreesView,
+  toPruneWorktreesView,
+  toWorktreeView,
+  worktreeListView,
+} from '../views/upkeep-views.ts';
 import { withStore } from '../wire.ts';
 
 const SETTINGS_HERE: readonly (keyof Settings)[] = ['store', 'stateDir', 'runsDir', 'worktreesDir'];
@@ -37,8 +43,9 @@ function addList(worktrees: Command, io: CliIo): void {
   ).action(async (options: CliOptions) => {
     const context = createContext(io, options);
     const listed = await withWorktrees(context, listTaskWorktrees);
-    if (context.json) context.printJson({ worktrees: listed });
-    else printWorktrees(context, listed);
+    if (context.json) {
+      context.printJson(worktreeListView, { worktrees: listed.map(toWorktreeView), nextCursor: null });
+    } else printWorktrees(context, listed);
   });
 }
 
@@ -64,7 +71,7 @@ function addPrune(worktrees: Command, io: CliIo): void {
     const limits = { maxAgeMs: olderThanMs, dryRun: dryRun === true };
     const result = await withWorktrees(context, (place) => pruneTaskWorktrees(place, limits));
     if (context.json) {
-      context.printJson({ ...result, dryRun: limits.dryRun });
+      context.printJson(pruneWorktreesView, toPruneWorktreesView(result, limits.dryRun));
       return;
     }
     for (const { path } of result.removed) context.print(`${path}\n`);

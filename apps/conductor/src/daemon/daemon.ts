@@ -4,12 +4,13 @@
  */
 import path from 'node:path';
 
-import { createHolderId, type Election, type JobStore, startElection } from '@conductor-run/job-store';
+import type { Lease, SqliteJobStore } from '@conductor-run/job-store';
 import type { AppLogger } from '@conductor-run/logging';
-import { createTimedJobs, type Gate, type Runner } from '@conductor-run/timed-jobs';
+import { createTimedJobs, type Runner } from '@conductor-run/timed-jobs';
 
 import type { Config } from '../config.ts';
 import type { CliIo } from '../io.ts';
+import { LEADERSHIP } from '../leadership.ts';
 import { lockNode } from '../owner-lock.ts';
 import type { TaskOutcome } from '../task.ts';
 import type { TaskBell } from '../task-bell.ts';
@@ -18,23 +19,27 @@ import { startAdoption } from './adoption.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { createJobScheduler, schedulesOf } from './job-scheduler.ts';
 import { adoptTasks, type LeftTask, runLeasedTask } from './leased-task.ts';
+import type { NodeMetrics } from './metrics.ts';
+import { createGate, startNodeElection } from './node-election.ts';
 import { createNotifications, type Notifications } from './notifications.ts';
+import type { Observer } from './observer.ts';
 import type { DaemonParts } from './parts.ts';
 import { createRetention } from './retention.ts';
 import { startInOrder, type StartStep } from './start-order.ts';
 import { createWatchers, type Watchers } from './watchers.ts';
 
-/** The name of the one leadership there is: of scheduling. */
-export const LEADERSHIP = 'leader';
-
 /** What a daemon works with. */
 export interface DaemonOptions {
   readonly config: Config;
   readonly io: CliIo;
-  readonly store: JobStore;
+  readonly store: SqliteJobStore;
   readonly logger: AppLogger;
   /** Whether it is for a single pass: without the HTTP API. */
   readonly isOnce: boolean;
+  /** Told what happens, for metrics and traces. */
+  readonly observer: Observer;
+  /** What `/metrics` tells. */
+  readonly metrics: NodeMetrics;
   /** Told after each thing that was started: the check-list. */
   readonly onStarted: (name: string, detail: string | undefined) => void;
   /** Rung when a job of this node starts a step, and when its attempt is recorded. */
@@ -66,7 +71,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { settings } = config;
   const onError = (error: unknown, doing: string): void =>
     logger.error({ err: error, doing }, 'daemon.failed');
-  const parts: DaemonParts = { leader: undefined, dispatcher: undefined, apiUrl: undefined, checklist: [] };
+  const parts: DaemonParts = {
+    leader: undefined,
+    dispatcher: undefined,
+    apiUrl: undefined,
+    heartbeat: undefined,
+    isStarted: false,
+    checklist: [{ name: 'job store', detail: settings.store }],
+  };
   const notifications = createNotifications(options);
   const { timedJobs, watchers } = createNodeTimedJobs(options, parts, notifications.runner);
 
@@ -85,11 +97,13 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
             role: parts.leader?.state().role ?? 'standby',
             running: parts.dispatcher?.runningCount() ?? 0,
             maxParallel: settings.maxParallel,
+            priority: settings.priority,
             ...(parts.apiUrl !== undefined && { apiUrl: parts.apiUrl }),
             checklist: parts.checklist.map(({ name, detail = '' }) => ({ name, detail })),
           }),
           onError,
         });
+        parts.heartbeat = heartbeat;
         return {
           detail: `${settings.nodeId} on ${settings.host}`,
           async stop() {
@@ -102,7 +116,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     {
       name: 'leadership',
       async start() {
-        const leader = startNodeElection(options, () => timedJobs.wake('leadership won'));
+        const leader = startNodeElection(LEADERSHIP, options, () => timedJobs.wake('leadership won'));
         parts.leader = leader;
         const { leaseTtlMs, leaseRenewDeadlineMs, leaseRetryMs } = settings;
         return {
@@ -155,6 +169,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
           async stop() {
             await timedJobs.stop();
             await watchers.stop();
+            // Nothing is planned here any more: another node may lead while running steps are waited for.
+            await parts.leader?.stop();
           },
         };
       },
@@ -164,6 +180,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     parts.checklist.push({ name, detail });
     options.onStarted(name, detail);
   });
+  parts.isStarted = true;
+  await parts.heartbeat?.beatNow();
   return {
     async runOnce() {
       await timedJobs.runTick('manual');
@@ -206,6 +224,7 @@ function createNodeTimedJobs(
     gate: createGate(options, parts),
     clock: io.clock,
     logger,
+    onTick: (report) => options.observer.ticked(report),
     logDir: path.join(settings.logsDir, 'ticks'),
     config: {
       intervalMs: settings.timedJobsIntervalMs,
@@ -232,45 +251,29 @@ function createNodeTimedJobs(
   return { timedJobs, watchers };
 }
 
-/** Lets a tick happen on the node that leads, while nothing is paused as a whole. */
-function createGate({ config, store }: DaemonOptions, parts: DaemonParts): Gate {
-  return {
-    async schedule(work) {
-      const term = parts.leader?.term();
-      if (term === undefined) return { decision: 'skipped_not_leader' };
-      if ((await store.stats()).isPaused) return { decision: 'skipped_system_paused' };
-      await work({ controllerId: config.settings.nodeId, host: config.settings.host, term });
-      return { decision: 'scheduled' };
-    },
-  };
-}
-
-function startNodeElection({ config, io, store, logger }: DaemonOptions, onElected: () => void): Election {
-  const { settings } = config;
-  return startElection({
-    store,
-    name: LEADERSHIP,
-    host: settings.host,
-    // Another start of the same node is another holder: what the first one still has in flight is fenced off.
-    holderId: createHolderId(settings.nodeId),
-    ttlMs: settings.leaseTtlMs,
-    renewDeadlineMs: settings.leaseRenewDeadlineMs,
-    retryMs: settings.leaseRetryMs,
-    renewFailureThreshold: settings.renewFailureThreshold,
-    clock: io.clock,
-    logger,
-    onElected,
-  });
-}
-
 function takeOn(
   dispatcher: Dispatcher,
   { lease, resume }: LeftTask,
   options: DaemonOptions,
   notifications: Notifications,
 ): void {
-  const task = notifications.around(lease, resume, true).then((outcome) => options.onTask(outcome));
+  const task = carryOut(lease, options, () => notifications.around(lease, resume, true));
   dispatcher.takeOn(`go on with job ${lease.kind}`, task);
+}
+
+/** Carries a task out and tells who wants to know, also when it could not be. */
+async function carryOut(
+  lease: Lease,
+  { onTask, observer }: DaemonOptions,
+  task: () => Promise<TaskOutcome>,
+): Promise<void> {
+  let outcome: TaskOutcome | undefined;
+  try {
+    outcome = await task();
+    onTask(outcome);
+  } finally {
+    observer.taskEnded(lease, outcome);
+  }
 }
 
 function startNodeDispatcher(
@@ -288,8 +291,9 @@ function startNodeDispatcher(
     maxParallel: settings.maxParallel,
     jobLeaseMs: settings.jobLeaseMs,
     clock: io.clock,
-    runTask: async (lease) =>
-      options.onTask(await notifications.around(lease, () => runLeasedTask(lease, options), false)),
+    runTask: (lease) =>
+      carryOut(lease, options, () => notifications.around(lease, () => runLeasedTask(lease, options), false)),
+    onClaimed: (report) => options.observer.claimed(report),
     onError,
   });
 }

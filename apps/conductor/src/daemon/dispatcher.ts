@@ -5,6 +5,8 @@
 import type { Clock } from '@conductor-run/clock';
 import type { JobStore, Lease } from '@conductor-run/job-store';
 
+import type { ClaimReport } from './observer.ts';
+
 /** What a dispatcher works with. */
 export interface DispatcherOptions {
   readonly store: JobStore;
@@ -18,6 +20,8 @@ export interface DispatcherOptions {
   readonly clock: Clock;
   /** Runs one task to its end. What it throws is told to `onError`; the dispatcher goes on. */
   readonly runTask: (lease: Lease) => Promise<void>;
+  /** Told of each claim that got something. */
+  readonly onClaimed?: (report: ClaimReport) => void;
   readonly onError: (error: unknown, doing: string) => void;
 }
 
@@ -47,7 +51,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const claim = async (): Promise<readonly Lease[]> => {
     const free = options.maxParallel - running.size;
     if (free <= 0) return [];
-    return store.claimNext({
+    const [startedAtMs, begunMs] = [clock.nowMs(), clock.monotonicMs()];
+    const leases = await store.claimNext({
       workerId: options.workerId,
       node: options.node,
       leaseMs: options.jobLeaseMs,
@@ -55,6 +60,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       limit: free,
       limits: { kinds: options.limits },
     });
+    const durationMs = clock.monotonicMs() - begunMs;
+    if (leases.length > 0) options.onClaimed?.({ startedAtMs, durationMs, leases });
+    return leases;
   };
   const takeOn = (what: string, work: Promise<void>): void => {
     const task = work

@@ -14,21 +14,33 @@ export interface HeartbeatOptions {
   readonly onError: (error: unknown, doing: string) => void;
 }
 
+/** A heart that beats; whoever starts it stops it. */
+export interface Heartbeat {
+  /** When the last sign of life was written, ms on the monotonic clock. */
+  lastBeatMs(): number;
+  /** Beats out of turn, because there is news; the next one follows an interval later. */
+  beatNow(): Promise<void>;
+  /** Ends it and forgets the node. */
+  stop(): Promise<void>;
+}
+
 /**
  * Writes the first sign of life, then one every interval. A node counts as live for three intervals.
  *
  * @param options - who beats where
- * @returns what ends it and forgets the node
  * @throws what the store throws for the first one
  */
-export async function startHeartbeat(options: HeartbeatOptions): Promise<{ stop(): Promise<void> }> {
+export async function startHeartbeat(options: HeartbeatOptions): Promise<Heartbeat> {
   const { store, nodeId, host, intervalMs, clock } = options;
   let isStopped = false;
   let timer: Timer | undefined;
   let inFlight: Promise<void> = Promise.resolve();
 
-  const beat = (): Promise<void> =>
-    store.nodeHeartbeat({ nodeId, host, ttlMs: LIVES * intervalMs, state: options.state() });
+  let beatMs = 0;
+  const beat = async (): Promise<void> => {
+    await store.nodeHeartbeat({ nodeId, host, ttlMs: LIVES * intervalMs, state: options.state() });
+    beatMs = clock.monotonicMs();
+  };
   const beatAndArm = async (): Promise<void> => {
     try {
       await beat();
@@ -38,6 +50,7 @@ export async function startHeartbeat(options: HeartbeatOptions): Promise<{ stop(
     arm();
   };
   const arm = (): void => {
+    timer?.cancel();
     if (isStopped) return;
     timer = clock.setTimer(intervalMs, () => {
       inFlight = beatAndArm();
@@ -47,6 +60,11 @@ export async function startHeartbeat(options: HeartbeatOptions): Promise<{ stop(
   await beat();
   arm();
   return {
+    lastBeatMs: () => beatMs,
+    beatNow() {
+      inFlight = inFlight.then(beatAndArm);
+      return inFlight;
+    },
     async stop() {
       isStopped = true;
       timer?.cancel();

@@ -4,8 +4,13 @@ import type { FastifyPluginAsync } from 'fastify';
 import { startArcp } from '../arcp/serve.ts';
 import { createHttpApp } from '../http/app.ts';
 import { publishApi } from '../http/api-place.ts';
+import { createEventStreams } from '../http/event-stream.ts';
 import { createGuard, type Guard } from '../http/guard.ts';
+import { createJobRoutes } from '../http/job-routes.ts';
 import { listen } from '../http/listen.ts';
+import { createOperations } from '../http/operations.ts';
+import { createRunRoutes } from '../http/run-routes.ts';
+import { createStateRoutes } from '../http/state-routes.ts';
 import { requireToken } from '../http/token.ts';
 import type { DaemonOptions } from './daemon.ts';
 import type { DaemonParts } from './parts.ts';
@@ -18,13 +23,20 @@ export interface PluginDeps {
   readonly guard: Guard;
 }
 
-/** The routes of a daemon: one line per plugin. */
-function createPlugins(deps: PluginDeps): readonly FastifyPluginAsync[] {
+/**
+ * The routes of a daemon: one line per plugin.
+ *
+ * @param deps - the daemon
+ */
+export function createPlugins(deps: PluginDeps): readonly FastifyPluginAsync[] {
+  const { config, store, io, logger, stopping } = deps.options;
+  const place = { config, store, clock: io.clock };
+  const streams = createEventStreams({ clock: io.clock, logger, stopping });
   return [
-    async (app) => {
-      const arcp = startArcp(deps.options, app.server, deps.guard);
-      app.addHook('preClose', () => arcp.stop());
-    },
+    createOperations(deps),
+    createStateRoutes(place),
+    createJobRoutes(place),
+    createRunRoutes(place, streams),
   ];
 }
 
@@ -46,7 +58,11 @@ export async function startHttpApi(
     listenHost: settings.localApiHost,
     names: [settings.host],
   });
-  const plugins = createPlugins({ options, parts, guard });
+  const arcp: FastifyPluginAsync = async (app) => {
+    const server = startArcp(options, app.server, guard);
+    app.addHook('preClose', () => server.stop());
+  };
+  const plugins = [...createPlugins({ options, parts, guard }), arcp];
   const app = await createHttpApp({ guard, plugins, clock: io.clock, logger });
   try {
     const url = await listen(app, config);

@@ -141,6 +141,7 @@ async function endLeftTask(
     await store.heartbeat(lease, config.settings.jobLeaseMs);
     await run.cancel?.(summary);
     const ended = await result;
+    options.observer.stepEnded(lease, ended);
     const retry = toRetryPolicy(requireJob(lease, options));
     const { outcome } = await store.fail(lease, { error: summary, retry });
     await acknowledgeRun(run.paths);
@@ -151,7 +152,11 @@ async function endLeftTask(
 }
 
 async function resumeLeftTask(lease: Lease, left: LeftRun, options: DaemonOptions): Promise<TaskOutcome> {
-  const { run, result, lock } = left;
+  const { run, lock } = left;
+  const result = left.result.then((ended) => {
+    options.observer.stepEnded(lease, ended);
+    return ended;
+  });
   const job = requireJob(lease, options);
   const reader = openRun(run.paths);
   const { worktreePath, repoRoot, stepName } = reader.meta();
@@ -212,6 +217,7 @@ async function follow(
     taskBell.ring(lease);
     using _cancelling = cancelOn(options, step);
     const result = await step.result;
+    options.observer.stepEnded(current, result);
     const { outcome, exitCode, durationMs } = result;
     logger.info(
       { job: current.kind, taskId, runId, step: stepName, outcome, exitCode, durationMs },

@@ -3,6 +3,7 @@ import type { Election } from '@conductor-run/job-store';
 
 import type { ChecklistItem } from '../node-state.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import type { Heartbeat } from './heartbeat.ts';
 
 /** Filled while the daemon starts, in the order of its steps. */
 export interface DaemonParts {
@@ -10,6 +11,9 @@ export interface DaemonParts {
   dispatcher: Dispatcher | undefined;
   /** Where the HTTP API listens. */
   apiUrl: string | undefined;
+  heartbeat: Heartbeat | undefined;
+  /** Whether every step has started. */
+  isStarted: boolean;
   /** What has started. */
   readonly checklist: ChecklistItem[];
 }

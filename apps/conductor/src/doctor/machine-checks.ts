@@ -15,6 +15,8 @@ import { statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
+import { ConductorError } from '../errors.ts';
+import { readToken } from '../http/token.ts';
 import { ensureStateDir } from '../state-dir.ts';
 import { formatBytes } from '../terminal/bytes.ts';
 import { formatDuration } from '../duration.ts';
@@ -27,6 +29,7 @@ export const MACHINE_CHECKS: readonly Check[] = [
   { name: 'clock', run: checkClock },
   { name: 'disk', run: checkDisk },
   { name: 'state directory', run: checkStateDir },
+  { name: 'token', run: checkToken },
   { name: 'conductor on PATH', run: ({ io }) => judgePath(io.env['PATH'] ?? '', ownRoot()) },
 ];
 
@@ -153,6 +156,28 @@ function checkStateDir({ config }: CheckOptions): Finding {
   const detail = `${stateDir}, mode ${mode.toString(8).padStart(4, '0')}`;
   if ((mode & 0o077) === 0) return { status: 'ok', detail };
   return { status: 'warn', detail, mend: `Others can look into it: chmod 700 ${stateDir}` };
+}
+
+/** The secret of the HTTP API, as far as it is kept in a file. */
+function checkToken({ config }: CheckOptions): Finding {
+  const { sharedToken, sharedTokenFile } = config.settings;
+  if (sharedToken !== '') return { status: 'ok', detail: `configured by ${config.sources.sharedToken}` };
+  try {
+    if (readToken(config) === undefined) {
+      const detail = `${sharedTokenFile} is not there yet`;
+      if (config.sources.sharedTokenFile === 'default') return { status: 'ok', detail };
+      const mend = `Make it: (umask 077; openssl rand -hex 32 > ${sharedTokenFile})`;
+      return { status: 'bad', detail, mend };
+    }
+  } catch (error) {
+    if (!(error instanceof ConductorError)) throw error;
+    const mend = error.hint ?? `See that you can read ${sharedTokenFile}.`;
+    return { status: 'bad', detail: error.message, mend };
+  }
+  const mode = statSync(sharedTokenFile).mode & 0o777;
+  const detail = `${sharedTokenFile}, mode ${mode.toString(8).padStart(4, '0')}`;
+  if ((mode & 0o077) === 0) return { status: 'ok', detail };
+  return { status: 'bad', detail, mend: `Others can read it: chmod 600 ${sharedTokenFile}` };
 }
 
 const CLOCK_WATCH_MS = 250;

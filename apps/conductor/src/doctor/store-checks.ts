@@ -8,7 +8,7 @@ import {
   type SqliteJobStore,
 } from '@conductor-run/job-store';
 
-import { LEADERSHIP } from '../daemon/daemon.ts';
+import { LEADERSHIP } from '../leadership.ts';
 import { formatDuration } from '../duration.ts';
 import { toNodeState } from '../node-state.ts';
 import { ensureStateDir } from '../state-dir.ts';

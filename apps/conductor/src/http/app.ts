@@ -13,6 +13,7 @@ import {
   type FastifyPluginAsync,
   type FastifyReply,
   type FastifyRequest,
+  type RouteOptions,
 } from 'fastify';
 
 import { ConductorError } from '../errors.ts';
@@ -37,6 +38,8 @@ export interface HttpAppOptions {
   readonly plugins: readonly FastifyPluginAsync[];
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Told of each route, those of the plugins and those of the server itself. */
+  readonly onRoute?: (route: RouteOptions) => void;
   /** Bounds; those left out keep their default. */
   readonly limits?: Partial<HttpLimits>;
 }
@@ -120,6 +123,7 @@ export async function createHttpApp(options: HttpAppOptions): Promise<FastifyIns
     request.routeOptions.config.isRaw === true ? payload : succeed(request.id, payload),
   );
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
+  if (options.onRoute !== undefined) app.addHook('onRoute', options.onRoute);
   answerUnknownRoutes(app);
 
   app.get('/healthz', { config: { isOpen: true } }, async () => ({ status: 'ok' }));

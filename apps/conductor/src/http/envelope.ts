@@ -48,6 +48,8 @@ export const HTTP_STATUS: Readonly<Record<ConductorErrorCode, number>> = {
   'payload-invalid': 500,
   'run-unknown': 404,
   'run-ambiguous': 409,
+  'run-ended': 409,
+  'stream-limit': 503,
   'checkpoint-unknown': 404,
   'claim-refused': 409,
   'not-a-repository': 409,
@@ -68,6 +70,7 @@ export const HTTP_STATUS: Readonly<Record<ConductorErrorCode, number>> = {
   'request-timeout': 408,
   'answer-timeout': 503,
   'rate-limited': 429,
+  'not-ready': 503,
   internal: 500,
 };
 
@@ -122,19 +125,19 @@ function frameworkError(thrown: unknown): ConductorError | undefined {
   if (!(thrown instanceof Error) || !('statusCode' in thrown) || typeof thrown.statusCode !== 'number') {
     return undefined;
   }
-  const code = Object.entries(HTTP_STATUS).find(([, status]) => status === thrown.statusCode)?.[0];
-  const known = FRAMEWORK_CODES.find((each) => each === code);
+  const known = FRAMEWORK_CODES[thrown.statusCode];
   if (known === undefined && (thrown.statusCode < 400 || thrown.statusCode > 499)) return undefined;
   return new ConductorError(known ?? 'request-invalid', `Cannot take the request: ${thrown.message}`, {
     cause: thrown,
   });
 }
 
-const FRAMEWORK_CODES: readonly ConductorErrorCode[] = [
-  'body-too-large',
-  'media-type-refused',
-  'answer-timeout',
-];
+/** What its statuses mean here; any other one of the 400s is a request that cannot be understood. */
+const FRAMEWORK_CODES: Readonly<Record<number, ConductorErrorCode>> = {
+  413: 'body-too-large',
+  415: 'media-type-refused',
+  503: 'answer-timeout',
+};
 
 const PACKAGE_ERRORS = [CheckpointError, JobStoreError, LoggingError, TimedJobsError, WorkerRunnerError];
 

@@ -7,14 +7,14 @@ import { formatDuration } from '../duration.ts';
  * @param atMs - UTC ms
  * @param nowMs - UTC ms
  */
-export function formatRelative(atMs: number | undefined, nowMs: number): string {
-  if (atMs === undefined) return '-';
+export function formatRelative(atMs: number | null | undefined, nowMs: number): string {
+  if (atMs === undefined || atMs === null) return '-';
   const deltaMs = atMs - nowMs;
   if (Math.abs(deltaMs) < 1_000) return 'now';
   return deltaMs > 0 ? `in ${formatDuration(deltaMs)}` : `${formatDuration(-deltaMs)} ago`;
 }
 
 /** The instant in ISO 8601, UTC; `-` for none. */
-export function formatInstant(atMs: number | undefined): string {
-  return atMs === undefined ? '-' : new Date(atMs).toISOString();
+export function formatInstant(atMs: number | null | undefined): string {
+  return atMs === undefined || atMs === null ? '-' : new Date(atMs).toISOString();
 }

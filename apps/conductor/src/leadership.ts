@@ -1,0 +1,2 @@
+/** The name of the one leadership there is: of scheduling. */
+export const LEADERSHIP = 'leader';

@@ -1,0 +1,119 @@
+/** Jobs and their attempts, page by page. */
+import type { Job, JobStatus, JsonValue } from '@conductor-run/job-store';
+import { z } from 'zod';
+
+import { ConductorError } from '../errors.ts';
+import { requireDefinition } from '../job-config.ts';
+import { suggest } from '../suggest.ts';
+import { toAttemptView, toEnqueueView, toJobView } from '../views/job-views.ts';
+import type { AttemptListView, EnqueueView, JobListView } from '../views/types.ts';
+import { parseCursor } from './cursor.ts';
+import type { RecordPlace } from './record-place.ts';
+
+/** Which jobs, and how many of them. */
+export interface JobListRequest {
+  readonly job?: string | undefined;
+  readonly status?: JobStatus | undefined;
+  readonly keyPrefix?: string | undefined;
+  readonly isDirty?: boolean | undefined;
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+}
+
+/** One page of jobs, in the order of the store. */
+export async function readJobs({ store }: RecordPlace, request: JobListRequest): Promise<JobListView> {
+  const { job, status, keyPrefix, isDirty, limit, cursor } = request;
+  const page = await store.list({
+    limit,
+    ...(job !== undefined && { kind: job }),
+    ...(status !== undefined && { status }),
+    ...(keyPrefix !== undefined && { keyPrefix }),
+    ...(isDirty !== undefined && { isDirty }),
+    ...(cursor !== undefined && { cursor }),
+  });
+  return { jobs: page.jobs.map(toJobView), nextCursor: page.nextCursor ?? null };
+}
+
+/**
+ * One page of a job's attempts, oldest first.
+ *
+ * @param place - the record
+ * @param name - of the job
+ * @param key - which one of its kind
+ * @param page - how many at most, and where to begin
+ * @throws ConductorError with code `job-unknown`, or `usage` for a cursor that is none
+ */
+export async function readAttempts(
+  place: RecordPlace,
+  name: string,
+  key: string,
+  page: { readonly limit: number; readonly cursor?: string | undefined },
+): Promise<AttemptListView> {
+  await requireJob(place, name, key);
+  const after = page.cursor === undefined ? 0 : parseCursor(page.cursor);
+  const all = await place.store.attempts(name, key);
+  const rest = all.filter((attempt) => attempt.attempt > after);
+  const attempts = rest.slice(0, page.limit).map(toAttemptView);
+  const last = attempts.at(-1);
+  const hasMore = rest.length > attempts.length && last !== undefined;
+  return { job: name, key, attempts, nextCursor: hasMore ? String(last.attempt) : null };
+}
+
+/**
+ * Raises a job's watermark.
+ *
+ * @param place - the record
+ * @param name - of a job of the config
+ * @param request - which one of its kind, how new its input is, and the input itself: JSON for each step's standard input
+ * @throws ConductorError with code `job-unknown`
+ */
+export async function enqueueJob(
+  { config, store }: RecordPlace,
+  name: string,
+  request: { readonly key: string; readonly watermark?: number | undefined; readonly input?: unknown },
+): Promise<EnqueueView> {
+  const { key, watermark, input } = request;
+  const definition = requireDefinition(config.jobs, name);
+  const result = await store.enqueue({
+    kind: name,
+    key,
+    retries: definition.retry.max,
+    ...(watermark !== undefined && { watermark }),
+    ...(input !== undefined && { payload: { input: jsonValue.parse(input) } }),
+  });
+  return toEnqueueView(name, key, result);
+}
+
+/** What was parsed from JSON: this only says so to the compiler. */
+const jsonValue: z.ZodType<JsonValue> = z.json();
+
+/**
+ * Finds a job in the store.
+ *
+ * @param place - the record
+ * @param name - what the user typed
+ * @param key - which one of its kind
+ * @throws ConductorError with code `job-unknown`, with the nearest name
+ */
+export async function requireJob(
+  { config, store }: Pick<RecordPlace, 'config' | 'store'>,
+  name: string,
+  key: string,
+): Promise<Job> {
+  const job = await store.get(name, key);
+  if (job !== undefined) return job;
+  const known = [...config.jobs.keys(), ...(await store.stats()).kinds.map((kind) => kind.kind)];
+  if (known.includes(name)) {
+    throw new ConductorError(
+      'job-unknown',
+      `Cannot find job "${name}" with key "${key}": it never ran, expected one that was enqueued or run`,
+      { hint: `conductor run ${name}` },
+    );
+  }
+  const near = suggest(name, known);
+  throw new ConductorError(
+    'job-unknown',
+    `Cannot find job "${name}": expected one of the config or the store`,
+    { hint: near === undefined ? 'conductor jobs list' : `Did you mean "${near}"?` },
+  );
+}

@@ -1,0 +1,30 @@
+/** A run's output on the terminal, wherever it came from. */
+import type { Context } from '../context.ts';
+import { logLineView } from '../views/run-views.ts';
+import type { LogLineView } from '../views/types.ts';
+
+/** What of a log is wanted. */
+export interface WantedLog {
+  readonly channel: LogLineView['channel'] | 'combined';
+  readonly isFollowing: boolean;
+  readonly hasTimestamps: boolean;
+  readonly keepsColor: boolean;
+  readonly tail: number | undefined;
+  readonly sinceMs: number | undefined;
+}
+
+/** One line; with `--json` one document, for a log has no end to wait for. */
+export function printLogLine(context: Context, line: LogLineView, hasTimestamps: boolean): void {
+  if (context.json) context.printJsonLine(logLineView, line);
+  else context.print(formatLine(context, line, hasTimestamps));
+}
+
+function formatLine(
+  context: Context,
+  line: Pick<LogLineView, 'atMs' | 'text'>,
+  hasTimestamps: boolean,
+): string {
+  if (!hasTimestamps) return `${line.text}\n`;
+  const at = line.atMs === null ? '-'.padEnd(24) : new Date(line.atMs).toISOString();
+  return `${context.paint('dim', at)} ${line.text}\n`;
+}
