@@ -24,7 +24,7 @@ interface Story {
   end: JobEnd | undefined;
 }
 
-async function listen(job: ClientJob, story: Story): Promise<void> {
+async function listen(job: ClientJob, story: Story, count = EVENTS): Promise<void> {
   for await (const { kind, body, eventSeq } of job.events) {
     story.seqs.push(eventSeq);
     const { text, message, level } = body as { text?: string; message?: string; level?: string };
@@ -35,7 +35,7 @@ async function listen(job: ClientJob, story: Story): Promise<void> {
   // Told at once: nobody should wait for events of a job that is over.
   expect(story.end).toEqual({
     status: 'success',
-    result: { n: EVENTS },
+    result: { n: count },
     summary: 'Completed with exit code 0',
   });
 }
@@ -88,6 +88,35 @@ describe('kill -9 of the daemon', () => {
       expect(jobs.every(({ attempt }) => attempt === 1)).toBe(true);
     },
   );
+
+  test('given a daemon that stays down, another one of the machine goes on, and its client is told all when it is back', async () => {
+    const conductor = await startArcpConductor(
+      `  stream: { command: '${COMMANDS.python} stream' }\n  ask: { command: '${COMMANDS.sh} spend' }\n`,
+    );
+    const client = await conductor.connect();
+    const job = await client.submit({ agent: 'stream', input: { n: 50, pauseMs: 20 } });
+    const story: Story = { job, texts: [], lines: [], seqs: [], end: undefined };
+    const reading = listen(job, story, 50);
+    await until('some is told', () => story.texts.length > 5);
+
+    await conductor.kill();
+    conductor.scratch.start('start', '--node-id', 'two', '--local-api-port', '0');
+    await until('the other one has ended it', async () => {
+      const { jobs } = (await conductor.json('jobs', 'list')) as { jobs: { status: string }[] };
+      return jobs[0]?.status === 'done';
+    });
+    conductor.restart();
+    await reading;
+    // Whichever daemon claims the next one, the node of the session decides.
+    const asks = await client.submit({ agent: 'ask', lease: { 'tool.call': ['search'] } });
+    const answers: string[] = [];
+    for await (const { kind, body } of asks.events) {
+      if (kind === 'log') answers.push((body as { message: string }).message);
+    }
+
+    expect(story.texts).toEqual(Array.from({ length: 50 }, (_, at) => `${at + 1}`));
+    expect(answers.map((line) => (JSON.parse(line) as { ok: boolean }).ok)).toEqual([true, false, true]);
+  });
 
   test('given a running job whose session is gone with its file, the next daemon ends it: nobody waits for it', async () => {
     const conductor = await startArcpConductor(`  wait: { command: 'echo $$ >> pids.log; sleep 300' }\n`);

@@ -67,7 +67,7 @@ describe('a submitted job', () => {
     expect(await second.end).toMatchObject({ result: { echo: 2 } });
     const { jobs } = (await conductor.json('jobs', 'list')) as { jobs: object[] };
     expect(jobs).toHaveLength(2);
-    expect(jobs).toContainEqual(expect.objectContaining({ kind: 'echo', key: first.jobId, status: 'done' }));
+    expect(jobs).toContainEqual(expect.objectContaining({ job: 'echo', key: first.jobId, status: 'done' }));
     const { runs } = (await conductor.json('runs', 'list')) as { runs: object[] };
     expect(runs).toHaveLength(2);
     const why = await conductor.json('why', 'echo', '--key', second.jobId);

@@ -28,7 +28,7 @@ export interface JobHostOptions {
   readonly bell: TaskBell;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Aborted when this process stops: what runs goes on, and the next process tells of it. */
+  /** Aborted when nobody is told anything any more: what runs goes on, and the next process tells of it. */
   readonly stopping: AbortSignal;
 }
 
@@ -196,4 +196,4 @@ function gone(job: AgentJob): ArcpError {
 }
 
 /** The longest it takes to see what another process did. */
-const LOOK_AGAIN_MS = 500;
+const LOOK_AGAIN_MS = 1_000;

@@ -44,12 +44,14 @@ export interface ArcpServer {
  * @throws ArcpError with code store-unreadable when the node's sessions cannot be read
  */
 export function startArcp(options: DaemonOptions, server: Server, guard: Guard): ArcpServer {
-  const { config, io, store: jobStore, logger, stopping, taskBell } = options;
+  const { config, io, store: jobStore, logger, taskBell } = options;
   const { settings } = config;
   const { unnameable } = toAgents(config.jobs);
   if (unnameable.length > 0) logger.warn({ jobs: unnameable }, 'arcp.jobs-not-offered');
   const authenticator = createAuthenticator(config, guard, io.env);
   const store = openSqliteEventStore({ file: storeFile(settings), durability: settings.durability });
+  // Not that of the daemon: while it drains, jobs still end, and may still be called off.
+  const stopping = new AbortController();
   const host = createJobHost({
     store: jobStore,
     settings,
@@ -57,7 +59,7 @@ export function startArcp(options: DaemonOptions, server: Server, guard: Guard):
     bell: taskBell,
     clock: io.clock,
     logger,
-    stopping,
+    stopping: stopping.signal,
   });
   try {
     const runtime = startRuntime({
@@ -79,6 +81,7 @@ export function startArcp(options: DaemonOptions, server: Server, guard: Guard):
     return {
       async stop() {
         serving.stop();
+        stopping.abort();
         await runtime.stop();
         store.close();
       },
