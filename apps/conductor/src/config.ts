@@ -9,6 +9,7 @@ import path from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 
+import { type ArcpConfig, arcpSchema } from './arcp-config.ts';
 import { ConductorError } from './errors.ts';
 import { isLoopback } from './http/guard.ts';
 import { type JobDefinition, jobsSchema } from './job-config.ts';
@@ -29,6 +30,7 @@ export interface Config {
   /** Where each setting came from. */
   readonly sources: Readonly<Record<keyof Settings, SettingSource>>;
   readonly jobs: ReadonlyMap<string, JobDefinition>;
+  readonly arcp: ArcpConfig;
   /** The file that was read, `undefined` when there is none. */
   readonly configPath: string | undefined;
   /** Folder the config lies in, else the working directory: where jobs run and relative paths start. */
@@ -55,7 +57,7 @@ export function loadConfig(input: ConfigInput): Config {
   const configPath = findConfig(input);
   const rootDir = configPath === undefined ? input.cwd : path.dirname(configPath);
   const file = configPath === undefined ? {} : parseFile(configPath);
-  const { jobs, ...fileSettings } = validate(file, configPath ?? '');
+  const { jobs, arcp, ...fileSettings } = validate(file, configPath ?? '');
 
   const values: Record<string, string | number> = {};
   const sources: Record<string, SettingSource> = {};
@@ -71,6 +73,7 @@ export function loadConfig(input: ConfigInput): Config {
     settings,
     sources: sources as Record<keyof Settings, SettingSource>,
     jobs,
+    arcp,
     configPath,
     rootDir,
   };
@@ -238,5 +241,6 @@ const CONFIG_NAMES = ['conductor.yaml', 'conductor.yml', 'conductor.json'];
 
 const fileSchema = z.strictObject({
   jobs: jobsSchema,
+  arcp: arcpSchema,
   ...Object.fromEntries(settingKeys().map((key) => [key, SETTINGS[key].schema.optional()])),
 });

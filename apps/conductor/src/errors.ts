@@ -6,6 +6,7 @@ export type ConductorErrorCode =
   | 'config-not-found'
   | 'usage'
   | 'job-unknown'
+  | 'payload-invalid'
   | 'run-unknown'
   | 'run-ambiguous'
   | 'run-ended'

@@ -7,13 +7,14 @@ import type {
   Lease,
   SqliteJobStore,
 } from '@conductor-run/job-store';
-import { runStep, type StepRequest, type StepResult } from '@conductor-run/worker-runner';
+import { type Authorizer, runStep, type StepRequest, type StepResult } from '@conductor-run/worker-runner';
 
 import type { Context } from './context.ts';
 import { formatDuration } from './duration.ts';
 import { ConductorError } from './errors.ts';
 import { EXIT } from './exit-codes.ts';
 import type { JobDefinition } from './job-config.ts';
+import { parseJobInput } from './job-input.ts';
 import { attachLease } from './lease.ts';
 import { runTask, type TaskOutcome } from './task.ts';
 import { toneOfStatus } from './terminal/style.ts';
@@ -132,6 +133,7 @@ async function executeStep(
     clock: io.clock,
     signal,
     lease: attachLease(store, lease, config.settings.jobLeaseMs),
+    ...(parseJobInput(job.name, lease.payload).arcp !== undefined && { authorize: denyAll }),
     onOutput: (channel, bytes) => progress.write(channel, bytes),
     sink: {
       stepEvent: ({ kind, body }) => {
@@ -140,6 +142,12 @@ async function executeStep(
     },
   });
 }
+
+/** The session that decides about an ARCP job belongs to a daemon, which does not run this step. */
+const denyAll: Authorizer = () => ({
+  ok: false,
+  error: { code: 'PERMISSION_DENIED', message: 'Nobody decides about a step in the foreground' },
+});
 
 /** What a step said about how far it is, in ARCP's words: `current`, `total`, `message`. */
 function describeProgress(body: Readonly<Record<string, unknown>>): string {

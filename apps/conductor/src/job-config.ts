@@ -45,6 +45,8 @@ const NOTIFY_EVENTS = ['failed', 'recovered', 'blocked', 'lost'] as const;
 export interface JobDefinition {
   readonly name: string;
   readonly description: string | undefined;
+  /** What ARCP clients pin as `name@version`; says when the agent has become another one. */
+  readonly version: string;
   readonly steps: readonly StepDefinition[];
   /** When it becomes due by itself; named after the job. */
   readonly schedule: ScheduleSpec | undefined;
@@ -158,6 +160,11 @@ const notify = z
 const job = z
   .strictObject({
     description: z.string().optional().describe('For people'),
+    version: z
+      .string()
+      .regex(/^[a-zA-Z0-9.+_-]{1,64}$/, { error: 'expected up to 64 letters, digits or . + _ -' })
+      .default('1.0.0')
+      .describe('What ARCP clients pin as name@version'),
     command: command.optional().describe('The one step; one of command and steps'),
     steps: z.array(step).min(1).optional().describe('Steps in order; the first that fails ends the task'),
     testReport,
@@ -222,6 +229,7 @@ function toJobDefinition(jobName: string, input: z.output<typeof job>): JobDefin
   return {
     name: jobName,
     description: input.description,
+    version: input.version,
     steps: steps.map((each) => ({
       name: each.name,
       command: each.command,

@@ -4,6 +4,7 @@ import type { StepRequest, StepSecret } from '@conductor-run/worker-runner';
 import { ulid } from 'ulid';
 
 import { ConductorError } from './errors.ts';
+import type { JobInput } from './job-input.ts';
 import type { JobDefinition, StepDefinition } from './job-config.ts';
 import type { Settings } from './settings.ts';
 
@@ -32,6 +33,7 @@ export function newTaskId(jobName: string, clock: Clock): string {
  * @param job - the job
  * @param step - one of its steps
  * @param place - where it runs
+ * @param given - what was enqueued with the job
  * @param deps - the environment that `env.pass` and `env.secrets` name variables of, the settings, and the time
  * @throws ConductorError with code `config-invalid` when a secret has no value or is too short to be found in output
  */
@@ -39,6 +41,7 @@ export function createStepRequest(
   job: JobDefinition,
   step: StepDefinition,
   place: TaskPlace,
+  given: JobInput,
   deps: {
     readonly env: Readonly<Record<string, string | undefined>>;
     readonly settings: Pick<Settings, 'tmpDir'>;
@@ -52,6 +55,7 @@ export function createStepRequest(
     const value = deps.env[name];
     if (value !== undefined && env[name] === undefined) env[name] = value;
   }
+  if (given.arcp !== undefined) env['TRACEPARENT'] = given.arcp.traceparent;
   const hasGitDiff = job.checkpoint.gitDiff && place.repoRoot !== undefined;
   return {
     taskId: place.taskId,
@@ -62,6 +66,8 @@ export function createStepRequest(
     stepKind: 'shell',
     workerKind: 'shell',
     command: step.command,
+    // A line, so that `read` in a shell takes it whole.
+    ...(given.input !== undefined && { stdin: `${JSON.stringify(given.input)}\n` }),
     ...(step.timeoutMs !== undefined && { timeoutSec: step.timeoutMs / 1_000 }),
     runtime: {
       worktreePath: place.workDir,

@@ -18,6 +18,7 @@ import {
 
 import { ConductorError } from './errors.ts';
 import { findGitPlace } from './git-place.ts';
+import { parseJobInput } from './job-input.ts';
 import type { JobDefinition, StepDefinition } from './job-config.ts';
 import { lockTask, type OwnerLock } from './owner-lock.ts';
 import type { Settings } from './settings.ts';
@@ -138,11 +139,12 @@ async function runSteps(
   place: TaskPlace,
   deps: TaskDeps,
 ): Promise<readonly StepResult[]> {
+  const given = parseJobInput(job.name, lease.payload);
   const { tmpDir } = deps.settings;
   if (tmpDir !== '') mkdirSync(tmpDir, { recursive: true, mode: 0o700 });
   const results: StepResult[] = [];
   for (const step of steps) {
-    const result = await deps.execute(createStepRequest(job, step, place, deps), lease);
+    const result = await deps.execute(createStepRequest(job, step, place, given, deps), lease);
     results.push(result);
     if (!result.ok) break;
   }

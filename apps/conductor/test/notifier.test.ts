@@ -26,6 +26,7 @@ function setup(url: string, over: { readonly maxWaiting?: number; readonly on?: 
   const job: JobDefinition = {
     name: 'nightly',
     description: undefined,
+    version: '1.0.0',
     steps: [],
     schedule: undefined,
     watch: undefined,

@@ -1,12 +1,11 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createRealClock } from '@conductor-run/clock';
 import { connectClient, connectWebSocket, type ClientJob } from '@conductor-run/arcp/client';
 import { createFunctionHost } from '@conductor-run/arcp/runtime';
 import { openSqliteEventStore } from '@conductor-run/arcp/sqlite';
 import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
-import { ALICE } from './fixtures/peer.ts';
+import { ALICE, until } from './fixtures/peer.ts';
 import { createPuppetAgent, setup, type Puppet } from './fixtures/setup.ts';
 import { spawnDaemon, tempFolder } from './fixtures/spawn-daemon.ts';
 
@@ -36,18 +35,21 @@ describe('kill -9', () => {
         }),
       );
     }
+    let told = 0;
     const reading = jobs.map(async (job) => {
       const messages: string[] = [];
       const seqs: number[] = [];
       for await (const event of job.events) {
         messages.push((event.body as { readonly message: string }).message);
         seqs.push(event.eventSeq);
+        told += 1;
       }
       return { messages, seqs, end: await job.end };
     });
 
     for (let round = 0; round < ROUNDS; round += 1) {
-      await createRealClock().sleep(120 + round * 37);
+      const wantedEvents = ((round + 1) * JOBS * perJob) / (ROUNDS + 1);
+      await until(() => told >= wantedEvents, `${wantedEvents} events`);
       await daemon.kill();
       daemon = await spawnDaemon(file, daemon.port);
     }

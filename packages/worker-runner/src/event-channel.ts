@@ -19,6 +19,8 @@ export interface AuthorizationQuestion {
   readonly taskId: string;
   /** The run of the asking step. */
   readonly runId: string;
+  /** Its place among the run's structured events: whoever follows them knows what the step said before it asked. */
+  readonly seq: number;
   /** What it wants to do, such as `tool.call`. */
   readonly capability: string;
   /** What with; empty when the step did not say. */
@@ -74,8 +76,11 @@ export function openEventChannel(options: EventChannelOptions): EventChannel {
   let rawOffset = stored.rawOffset;
   let isFull = false;
 
-  const keep = (event: ReportedEvent): void =>
-    options.onEvent(log.append(event, rawOffset, options.clock.nowMs()));
+  const keep = (event: ReportedEvent): StepEvent => {
+    const kept = log.append(event, rawOffset, options.clock.nowMs());
+    options.onEvent(kept);
+    return kept;
+  };
   const onLine = (line: string | undefined, endOffset: number): void => {
     if (isFull) return;
     rawOffset = endOffset;
@@ -91,8 +96,8 @@ export function openEventChannel(options: EventChannelOptions): EventChannel {
     const { event, problem } = parseEventLine(line);
     if (event === undefined) options.onProblem(problem, line.slice(0, MAX_QUOTED_CHARS));
     else {
-      keep(event);
-      if (event.kind === 'authorize') replies.answer(event);
+      const kept = keep(event);
+      if (kept.kind === 'authorize') replies.answer(kept);
     }
   };
 
@@ -109,7 +114,7 @@ export function openEventChannel(options: EventChannelOptions): EventChannel {
     if (isOpen) replies.answer(event);
   }
   return {
-    report: keep,
+    report: (event) => void keep(event),
     close() {
       follower.drain();
       follower.close();
@@ -120,7 +125,7 @@ export function openEventChannel(options: EventChannelOptions): EventChannel {
 }
 
 interface Replies {
-  answer(question: ReportedEvent): void;
+  answer(question: StepEvent): void;
   close(): void;
 }
 
@@ -130,12 +135,13 @@ function createReplies(options: EventChannelOptions, onAnswered: (id: string) =>
   let isClosed = false;
   let queue = Promise.resolve();
 
-  const decide = async (question: ReportedEvent): Promise<AuthorizationAnswer> => {
+  const decide = async (question: StepEvent): Promise<AuthorizationAnswer> => {
     const { capability, target } = question.body;
     try {
       return await options.authorize({
         taskId: options.taskId,
         runId: options.runId,
+        seq: question.seq,
         capability: typeof capability === 'string' ? capability : '',
         target: typeof target === 'string' ? target : '',
         body: question.body,
@@ -153,7 +159,7 @@ function createReplies(options: EventChannelOptions, onAnswered: (id: string) =>
       await send(id, answer);
     }
   };
-  const answerInTurn = async (question: ReportedEvent): Promise<void> => {
+  const answerInTurn = async (question: StepEvent): Promise<void> => {
     const answer = await decide(question);
     const turn = queue.then(() => send(question.id ?? '', answer));
     queue = turn.catch((error: unknown) => options.onProblem(`answer not sent: ${messageOf(error)}`, ''));

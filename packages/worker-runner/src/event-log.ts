@@ -83,18 +83,32 @@ function readLog(path: string): { stored: StoredEvents; goodBytes: number; total
   let rawOffset = 0;
   let goodBytes = 0;
   for (let end = content.indexOf(NEWLINE); end >= 0; end = content.indexOf(NEWLINE, goodBytes)) {
-    const parsed = storedLine.safeParse(parseJson(content.toString('utf8', goodBytes, end)));
+    const stored = parseStoredLine(content.toString('utf8', goodBytes, end));
     goodBytes = end + 1;
-    if (!parsed.success) continue;
-    if ('answered' in parsed.data) {
-      answeredIds.add(parsed.data.answered);
-      continue;
+    if (stored === undefined) continue;
+    if ('answered' in stored) answeredIds.add(stored.answered);
+    else {
+      events.push(stored.event);
+      rawOffset = stored.rawOffset;
     }
-    const { rawOffset: offset, id, ...event } = parsed.data;
-    events.push({ ...event, ...(id === undefined ? {} : { id }) });
-    rawOffset = offset;
   }
   return { stored: { events, rawOffset, answeredIds }, goodBytes, totalBytes: content.length };
+}
+
+/**
+ * Parses one line of the log.
+ *
+ * @param line - without its newline
+ * @returns `undefined` for a line that was torn by a crash and then continued
+ */
+export function parseStoredLine(
+  line: string,
+): { readonly event: StepEvent; readonly rawOffset: number } | { readonly answered: string } | undefined {
+  const parsed = storedLine.safeParse(parseJson(line));
+  if (!parsed.success) return undefined;
+  if ('answered' in parsed.data) return parsed.data;
+  const { rawOffset, id, ...event } = parsed.data;
+  return { event: { ...event, ...(id === undefined ? {} : { id }) }, rawOffset };
 }
 
 function readIfThere(path: string): Buffer {

@@ -74,12 +74,14 @@ export function createLeaseWatch(options: LeaseWatchOptions): LeaseWatch {
 
   const updateGuard = (): void => {
     guard ??= startGuard(options.guardDir, options.pid);
-    const runs = [...entries].map((entry) => ({
+    // Before its first answer nobody knows how long a lease lasts: the guard must not take that for its end.
+    const known = [...entries].filter((entry) => entry.isKnown);
+    const runs = known.map((entry) => ({
       runDir: entry.run.runDir,
       epoch: entry.run.epoch,
       killAtUptimeMs: entry.expiresAtUptimeMs - entry.margins.guardLeadMs,
     }));
-    const shortestMs = Math.min(...[...entries].map((entry) => entry.run.lease.leaseMs), MAX_POLL_MS * 20);
+    const shortestMs = Math.min(...known.map((entry) => entry.run.lease.leaseMs), MAX_POLL_MS * 20);
     guard.update(runs, Math.max(MIN_POLL_MS, shortestMs / 20));
   };
 
@@ -94,6 +96,7 @@ export function createLeaseWatch(options: LeaseWatchOptions): LeaseWatch {
     if (isStopped) return;
     batch.forEach((entry, index) => {
       entry.isAsking = false;
+      entry.isKnown = true;
       entry.nextRenewalMs = clock.monotonicMs() + entry.margins.retryEveryMs;
       if (entries.has(entry)) takeAnswer(entry, answers?.[index], { sentAtMs, uptimeMs });
     });
@@ -202,6 +205,8 @@ interface Entry {
   nextRenewalMs: number;
   isLost: boolean;
   isAsking: boolean;
+  /** Whether its end is known: it came with the lease, or somebody was asked. */
+  isKnown: boolean;
 }
 
 function createEntry(run: KeptRun, clock: Clock): Entry {
@@ -219,6 +224,7 @@ function createEntry(run: KeptRun, clock: Clock): Entry {
     nextRenewalMs: Math.min(nowMs + margins.renewEveryMs, expiresAtMs - margins.renewEveryMs * 2),
     isLost: false,
     isAsking: false,
+    isKnown: run.lease.expiresAtMonotonicMs !== undefined,
   };
 }
 

@@ -38,8 +38,8 @@ export interface StartCall {
   /** Values for allow-listed variables, from the caller's environment. */
   readonly hostEnv: Readonly<Record<string, string>>;
   readonly lease?: TravellingLease | undefined;
-  /** Whether the caller decides about `authorize` events, over this connection. */
-  readonly decides: boolean;
+  /** Whether the caller decides about `authorize` events, over this connection; `later`: whoever calls `decide`. */
+  readonly decides: boolean | 'later';
 }
 
 /** Adopts a run, or connects to it as the one who decides. */
@@ -53,7 +53,7 @@ export interface AdoptCall extends RunCall {
 export type SupervisorCall =
   | StartCall
   | AdoptCall
-  | (RunCall & { readonly op: 'wait' | 'checkpoint' | 'status' | 'acknowledge' })
+  | (RunCall & { readonly op: 'wait' | 'checkpoint' | 'status' | 'acknowledge' | 'decide' })
   | (RunCall & { readonly op: 'cancel'; readonly text?: string | undefined })
   | { readonly op: 'info'; readonly id: number }
   | { readonly op: 'decided'; readonly id: number; readonly answer?: unknown };
@@ -94,10 +94,10 @@ const callSchema: z.ZodType<SupervisorCall> = z.discriminatedUnion('op', [
     request: z.unknown(),
     hostEnv: z.record(z.string(), z.string()),
     lease: leaseSchema.optional(),
-    decides: z.boolean(),
+    decides: z.union([z.boolean(), z.literal('later')]),
   }),
   z.object({ op: z.literal('adopt'), ...run, keeper: moduleSpec.optional(), decides: z.boolean() }),
-  z.object({ op: z.enum(['wait', 'checkpoint', 'status', 'acknowledge']), ...run }),
+  z.object({ op: z.enum(['wait', 'checkpoint', 'status', 'acknowledge', 'decide']), ...run }),
   z.object({ op: z.literal('cancel'), ...run, text: z.string().optional() }),
   z.object({ op: z.literal('info'), id: z.int() }),
   z.object({ op: z.literal('decided'), id: z.int(), answer: z.unknown() }),
@@ -106,6 +106,7 @@ const callSchema: z.ZodType<SupervisorCall> = z.discriminatedUnion('op', [
 const questionSchema = z.object({
   taskId: z.string(),
   runId: z.string(),
+  seq: z.int(),
   capability: z.string(),
   target: z.string(),
   body: z.record(z.string(), z.unknown()),

@@ -36,15 +36,16 @@ export interface SupervisedLease extends StepLease {
 }
 
 /** How a supervised step is started. */
-export interface StartSupervisedOptions extends Partial<SupervisorAccess> {
+export interface StartSupervisedOptions extends Partial<Omit<SupervisorAccess, 'authorize'>> {
   /** The right to run it. */
   readonly lease?: SupervisedLease;
   /**
-   * Who answers the step's `authorize` events, in this process. While nobody is connected who decides, they wait.
+   * Who answers the step's `authorize` events, in this process; `later` for whoever calls `startDeciding`, in any
+   * process. While nobody is there who decides, they wait.
    *
    * @defaultValue everything is allowed
    */
-  readonly authorize?: Authorizer;
+  readonly authorize?: Authorizer | 'later';
   /**
    * How long a supervisor that has to be started waits for work before it ends, in ms.
    *
@@ -86,8 +87,8 @@ export async function startSupervised(
   const checked = checkRequest(request);
   const { runsRootDir, passEnv } = checked.runtime;
   const paths = resolveRunPaths({ runsDir: runsRootDir, taskId: checked.taskId, runId: checked.runId });
-  const access = accessOf(options);
-  const { lease } = options;
+  const { lease, authorize, ...rest } = options;
+  const access = accessOf(authorize === 'later' ? rest : { ...rest, authorize });
   if (lease !== undefined) requireLeaseMs(lease.leaseMs);
   const connection = await reachSupervisor(runsRootDir, access);
   try {
@@ -95,7 +96,7 @@ export async function startSupervised(
       op: 'start',
       request: checked,
       hostEnv: pickEnv(access.host.env, [...BASE_VARIABLES, ...passEnv]),
-      decides: options.authorize !== undefined,
+      decides: authorize === 'later' ? authorize : authorize !== undefined,
       ...(lease === undefined ? {} : { lease: { ...lease, holdAfterEndMs: lease.holdAfterEndMs ?? 0 } }),
     });
   } catch (error) {

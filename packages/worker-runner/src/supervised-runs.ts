@@ -44,6 +44,8 @@ export interface SupervisedRuns {
   start(call: StartCall, decide: Authorizer | undefined): Promise<SupervisedRun>;
   /** Looks at a run and takes it over if nobody alive has it. */
   adopt(name: RunName, keeper: ModuleSpec | undefined, decide: Authorizer | undefined): Promise<AdoptionKind>;
+  /** Questions of a run go to this one from now on, also those that wait. */
+  decide(name: RunName, decide: Authorizer): void;
   /** A run that is looked after here. */
   find(name: RunName): SupervisedRun | undefined;
   /** Somebody has taken note of the result: the lease is let go. */
@@ -119,9 +121,10 @@ export function createSupervisedRuns(options: SupervisedRunsOptions): Supervised
       const lease = call.lease === undefined ? undefined : plannedOf(call.lease);
       // A keeper that cannot be made must be known before there is a record.
       const watch = call.lease === undefined ? undefined : await options.watchOf(toSpec(call.lease.keeper));
-      const session = await openNewStep(request, depsOf(request, call.decides, call.hostEnv), {
+      const isDecidedByClient = call.decides !== false;
+      const session = await openNewStep(request, depsOf(request, isDecidedByClient, call.hostEnv), {
         lease,
-        isDecidedByClient: call.decides,
+        isDecidedByClient,
       });
       if (decide !== undefined) deciders.connect(keyOf(request), decide);
       const kept =
@@ -159,6 +162,7 @@ export function createSupervisedRuns(options: SupervisedRunsOptions): Supervised
       track(name, { session: adopted.session, result: adopted.result }, held);
       return adopted.kind;
     },
+    decide: (name, decide) => deciders.connect(keyOf(name), decide),
     find: (name) => runsByKey.get(keyOf(name)),
     acknowledge: (name) => releaseHeld(keyOf(name)),
     size: () => runsByKey.size + heldByKey.size,

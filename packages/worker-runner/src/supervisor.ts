@@ -191,7 +191,10 @@ async function perform(
 ): Promise<unknown> {
   if (call.op === 'info') return { pid: deps.host.pid, runs: runs.size() };
   if (call.op === 'start') {
-    const { session } = await runs.start(call, call.decides ? decisionsOf(socket).decide : undefined);
+    const { session } = await runs.start(
+      call,
+      call.decides === true ? decisionsOf(socket).decide : undefined,
+    );
     return { runDir: session.options.writer.paths.runDir };
   }
   if (call.op === 'adopt') {
@@ -202,11 +205,12 @@ async function perform(
     runs.acknowledge(call);
     return true;
   }
-  return performOnRun(call, runs);
+  return performOnRun(call, socket, runs);
 }
 
 async function performOnRun(
   call: Exclude<SupervisorCall, { op: 'decided' | 'info' | 'start' | 'adopt' }>,
+  socket: LineSocket,
   runs: SupervisedRuns,
 ): Promise<unknown> {
   const run = runs.find(call);
@@ -218,6 +222,7 @@ async function performOnRun(
   }
   const { session } = run;
   if (call.op === 'wait') await run.result;
+  if (call.op === 'decide') runs.decide(call, decisionsOf(socket).decide);
   if (call.op === 'cancel') session.requestEnd({ reason: 'cancelled', text: call.text });
   if (call.op === 'checkpoint') await session.checkpoints.capture('requested');
   return { state: session.options.writer.state(), end: session.endRequest() };

@@ -44,6 +44,7 @@ function toJob(command: readonly string[], timeout: CliOptions[string]): JobDefi
   return {
     name: 'exec',
     description: command.join(' ').slice(0, 200),
+    version: '1.0.0',
     steps: [{ name: 'exec', command, timeoutMs, idleTimeoutMs: undefined, testReport: undefined }],
     schedule: undefined,
     watch: undefined,

@@ -15,6 +15,7 @@ import { EXIT } from '../exit-codes.ts';
 import type { CliIo } from '../io.ts';
 import { settingKeys } from '../settings.ts';
 import { ensureStateDir } from '../state-dir.ts';
+import { createTaskBell } from '../task-bell.ts';
 import { daemonEventView } from '../views/node-views.ts';
 import type { DaemonEventView } from '../views/types.ts';
 import { storePath, withStore } from '../wire.ts';
@@ -72,6 +73,7 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
         store,
         logger,
         isOnce,
+        taskBell: createTaskBell(io.clock),
         observer,
         metrics,
         hurry: stop.hurry,

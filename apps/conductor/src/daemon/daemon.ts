@@ -13,6 +13,7 @@ import type { CliIo } from '../io.ts';
 import { LEADERSHIP } from '../leadership.ts';
 import { lockNode } from '../owner-lock.ts';
 import type { TaskOutcome } from '../task.ts';
+import type { TaskBell } from '../task-bell.ts';
 import { type Dispatcher, startDispatcher } from './dispatcher.ts';
 import { startAdoption } from './adoption.ts';
 import { startHeartbeat } from './heartbeat.ts';
@@ -41,6 +42,8 @@ export interface DaemonOptions {
   readonly metrics: NodeMetrics;
   /** Told after each thing that was started: the check-list. */
   readonly onStarted: (name: string, detail: string | undefined) => void;
+  /** Rung when a job of this node starts a step, and when its attempt is recorded. */
+  readonly taskBell: TaskBell;
   /** Told after each task. */
   readonly onTask: (outcome: TaskOutcome) => void;
   /** Aborted when running steps are to be ended without waiting for them. */

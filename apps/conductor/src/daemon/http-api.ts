@@ -1,6 +1,7 @@
 /** The daemon's HTTP API: which routes it has, and its start and stop. The only file that knows all plugins. */
 import type { FastifyPluginAsync } from 'fastify';
 
+import { startArcp } from '../arcp/serve.ts';
 import { createHttpApp } from '../http/app.ts';
 import { publishApi } from '../http/api-place.ts';
 import { createEventStreams } from '../http/event-stream.ts';
@@ -59,7 +60,11 @@ export async function startHttpApi(
     listenHost: settings.localApiHost,
     names: [settings.host],
   });
-  const plugins = createPlugins({ options, parts, guard });
+  const arcp: FastifyPluginAsync = async (app) => {
+    const server = startArcp(options, app.server, guard);
+    app.addHook('preClose', () => server.stop());
+  };
+  const plugins = [...createPlugins({ options, parts, guard }), arcp];
   const app = await createHttpApp({ guard, plugins, clock: io.clock, logger });
   try {
     const url = await listen(app, config);

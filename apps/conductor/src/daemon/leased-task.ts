@@ -17,6 +17,7 @@ import {
 } from '@conductor-run/worker-runner';
 
 import type { JobDefinition } from '../job-config.ts';
+import { type JobInput, parseJobInput } from '../job-input.ts';
 import { keeperModule } from '../lease.ts';
 import { lockTask, isTaskOrphaned, type OwnerLock } from '../owner-lock.ts';
 import { resumeTask, runTask, type TaskDeps, taskDirOf, type TaskOutcome, toRetryPolicy } from '../task.ts';
@@ -32,7 +33,24 @@ export async function runLeasedTask(lease: Lease, options: DaemonOptions): Promi
   const job = requireJob(lease, options);
   const { kind, key, token, attempt, watermark } = lease;
   options.logger.info({ job: kind, key, token, attempt, watermark }, 'job.claimed');
-  return follow(lease, options, (deps) => runTask(job, lease, deps));
+  const given = parseJobInput(kind, lease.payload);
+  if (given.arcp !== undefined && given.arcp.version !== job.version) {
+    return refuseVersion(lease, given.arcp.version, job.version, options);
+  }
+  return follow(lease, given, options, (deps) => runTask(job, lease, deps));
+}
+
+/** An agent's version was promised to a client: its job never runs as another one. */
+async function refuseVersion(
+  lease: Lease,
+  wanted: string,
+  found: string,
+  { store, taskBell }: DaemonOptions,
+): Promise<never> {
+  const error = `Cannot run job "${lease.kind}": version "${wanted}" was asked for, the config has "${found}"`;
+  await store.fail(lease, { error, retry: false });
+  taskBell.ring(lease);
+  throw new Error(error);
 }
 
 /** A task that a dead process of this host left unfinished; its lock is held until it is resumed to its end. */
@@ -155,6 +173,7 @@ async function resumeLeftTask(lease: Lease, left: LeftRun, options: DaemonOption
   using _cancelling = cancelOn(options, run);
   return await follow(
     lease,
+    parseJobInput(lease.kind, lease.payload),
     options,
     (deps) => resumeTask(job, lease, { place, stepName, result, lock }, deps),
     run.paths,
@@ -164,11 +183,12 @@ async function resumeLeftTask(lease: Lease, left: LeftRun, options: DaemonOption
 /** Runs `work` with supervised steps and acknowledges each run when it is safe to forget. */
 async function follow(
   lease: Lease,
+  given: JobInput,
   options: DaemonOptions,
   work: (deps: TaskDeps) => Promise<TaskOutcome>,
   adopted?: RunPaths,
 ): Promise<TaskOutcome> {
-  const { config, io, store, logger, hurry } = options;
+  const { config, io, store, logger, hurry, taskBell } = options;
   const { settings } = config;
   let pending = adopted;
   const acknowledge = async (): Promise<void> => {
@@ -177,10 +197,14 @@ async function follow(
   };
   const execute = async (request: StepRequest, current: Lease): Promise<StepResult> => {
     const { taskId, runId, stepName } = request;
+    // Renewing a lease does not take its payload, which may be large.
+    const { payload: _, ...bare } = current;
     const step = await startSupervised(request, {
       clock: io.clock,
+      // The session of an ARCP job decides, wherever its node is.
+      ...(given.arcp !== undefined && { authorize: 'later' }),
       lease: {
-        lease: current,
+        lease: bare,
         leaseMs: settings.jobLeaseMs,
         keeper: keeperModule(settings),
         holdAfterEndMs: HOLD_AFTER_END_MS,
@@ -190,6 +214,7 @@ async function follow(
     await acknowledge();
     pending = resolveRunPaths({ runsDir: settings.runsDir, taskId, runId });
     logger.info({ job: current.kind, taskId, runId, step: stepName }, 'step.started');
+    taskBell.ring(lease);
     using _cancelling = cancelOn(options, step);
     const result = await step.result;
     options.observer.stepEnded(current, result);
@@ -216,6 +241,7 @@ async function follow(
     { job: lease.kind, key: lease.key, token: lease.token, taskId, recorded, summary },
     'job.recorded',
   );
+  taskBell.ring(lease);
   return outcome;
 }
 
@@ -254,7 +280,8 @@ function requireJob(lease: Lease, { config }: DaemonOptions): JobDefinition {
 
 /** The lease of a running job, from its row: whoever knows the token may act for the attempt. */
 function toLease(job: Job): Lease | undefined {
-  const { jobId, kind, key, token, workerId, attempt, claimedWatermark, leaseUntilMs, startedAtMs } = job;
+  const { jobId, kind, key, token, workerId, attempt, claimedWatermark, leaseUntilMs, startedAtMs, payload } =
+    job;
   if (token === undefined || workerId === undefined || leaseUntilMs === undefined) return undefined;
   if (claimedWatermark === undefined || startedAtMs === undefined) return undefined;
   return {
@@ -267,6 +294,7 @@ function toLease(job: Job): Lease | undefined {
     watermark: claimedWatermark,
     leaseUntilMs,
     startedAtMs,
+    ...(payload !== undefined && { payload }),
   };
 }
 

@@ -7,6 +7,7 @@ import type { JobStore } from '@conductor-run/job-store';
 import { type Logger, pruneRuns } from '@conductor-run/logging';
 import type { Runner, RunnerAnswer } from '@conductor-run/timed-jobs';
 
+import { forgetArcpJobs } from '../arcp/job-rows.ts';
 import { findGitPlace } from '../git-place.ts';
 import type { Settings } from '../settings.ts';
 import { liveTaskIds, pruneTaskWorktrees } from '../task-worktrees.ts';
@@ -78,16 +79,17 @@ async function forgetWorktrees({ store, settings, rootDir, clock }: RetentionOpt
   return removed.length;
 }
 
-async function forgetHistory({
-  store,
-  settings,
-  clock,
-}: RetentionOptions): Promise<{ readonly attempts: number; readonly slots: number }> {
-  if (settings.retainHistoryDays === 0) return { attempts: 0, slots: 0 };
+async function forgetHistory({ store, settings, clock }: RetentionOptions): Promise<{
+  readonly attempts: number;
+  readonly slots: number;
+  readonly submissions: number;
+}> {
+  if (settings.retainHistoryDays === 0) return { attempts: 0, slots: 0, submissions: 0 };
   const beforeMs = Math.max(0, clock.nowMs() - settings.retainHistoryDays * DAY_MS);
-  // The jobs stay: with them their watermarks would go.
+  const submissions = await forgetArcpJobs(store, beforeMs);
+  // The other jobs stay: with them their watermarks would go.
   const { attempts } = await store.prune({ finishedBeforeMs: beforeMs, jobs: false });
-  return { attempts, slots: await store.pruneSlots(beforeMs) };
+  return { attempts, slots: await store.pruneSlots(beforeMs), submissions };
 }
 
 const DAY_MS = 86_400_000;

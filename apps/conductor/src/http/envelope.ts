@@ -45,6 +45,7 @@ export const HTTP_STATUS: Readonly<Record<ConductorErrorCode, number>> = {
   'config-not-found': 500,
   usage: 400,
   'job-unknown': 404,
+  'payload-invalid': 500,
   'run-unknown': 404,
   'run-ambiguous': 409,
   'run-ended': 409,

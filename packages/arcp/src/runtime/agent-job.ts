@@ -137,7 +137,9 @@ function eventJson(core: Core, kind: string, body: unknown): string {
 
 /** Resolved at once, unless the turn is full or the reader is far behind. */
 function room(core: Core, job: Job): Promise<void> | void {
-  if (core.ledger.pendingEvents() >= TURN_EVENTS) return core.ledger.nextCommit();
+  // What nobody is reading right now is in no hurry, and must not hold up what somebody is.
+  const share = job.session.link?.isLive() === true ? TURN_EVENTS : UNREAD_TURN_EVENTS;
+  if (core.ledger.pendingEvents() >= share) return core.ledger.nextCommit();
   if (!isCrowded(core, job.session)) return undefined;
   return new Promise((resolve) => {
     job.session.waiting.push(resolve);
@@ -240,3 +242,4 @@ function requireLive(core: Core, job: Job): void {
 const REMAINING = 'cost.budget.remaining';
 /** Events of a turn after which agents wait for its commit. */
 const TURN_EVENTS = 512;
+const UNREAD_TURN_EVENTS = 64;

@@ -9,6 +9,7 @@ import { formatFrame, parseFrame } from '../frame.ts';
 import { CLOSE_CODES, type Transport, type TransportListener } from '../transport.ts';
 import { parseClientMessage, type ClientMessage } from '../client-messages.ts';
 import type { Envelope, SessionHello } from '../wire.ts';
+import { createInbox } from './inbox.ts';
 import type { Core, Link, ReplyAbout, Session } from './core.ts';
 import { eventFrame, releaseWaiting, signalPressure } from './stream.ts';
 
@@ -152,6 +153,7 @@ export function serveConnection(core: Core, transport: Transport, events: Connec
     slowness?.cancel();
     early = [];
     out = [];
+    inbox.clear();
     events.closed(session, link);
   };
   const greet = (hello: SessionHello): void => {
@@ -237,16 +239,30 @@ export function serveConnection(core: Core, transport: Transport, events: Connec
     } else link.reply('session.error', errorToPayload(error));
   };
 
+  const inbox = createInbox<{ readonly text: string } | { readonly malformed: string }>({
+    clock,
+    take(message) {
+      if ('text' in message) receive(message.text);
+      else {
+        const what = `Cannot read message: ${message.malformed}, expected one JSON object`;
+        refuse(new ArcpError('INVALID_REQUEST', what));
+      }
+    },
+    onFull: () => transport.pause(),
+    onEmpty() {
+      if (!isCongested) transport.resume();
+    },
+  });
+
   const listener: TransportListener = {
-    message: receive,
-    malformed: (reason) =>
-      refuse(new ArcpError('INVALID_REQUEST', `Cannot read message: ${reason}, expected one JSON object`)),
+    message: (text) => inbox.put({ text }),
+    malformed: (reason) => inbox.put({ malformed: reason }),
     drained() {
       if (state !== 'open' || session === undefined) return;
       if (isCongested && transport.bufferedBytes() * 2 < limits.maxUnsentBytes) {
         isCongested = false;
         slowness?.cancel();
-        transport.resume();
+        if (!inbox.isWaiting()) transport.resume();
       }
       schedulePump();
     },

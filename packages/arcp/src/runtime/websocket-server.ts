@@ -28,6 +28,12 @@ export interface WebSocketServingOptions {
    * @defaultValue none
    */
   readonly allowedOrigins?: readonly string[];
+  /**
+   * Asked before each upgrade, in place of `allowedOrigins`; false is answered with 403.
+   *
+   * @defaultValue by `allowedOrigins`
+   */
+  readonly mayConnect?: (request: IncomingMessage) => boolean;
 }
 
 /** A served path. */
@@ -49,6 +55,9 @@ export function serveWebSocket(
   options: WebSocketServingOptions = {},
 ): WebSocketServing {
   const { path = '/arcp', maxPayloadBytes = 4 * 1_024 * 1_024, allowedOrigins = [] } = options;
+  const mayConnect =
+    options.mayConnect ??
+    (({ headers: { origin } }) => origin === undefined || allowedOrigins.includes(origin));
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: maxPayloadBytes,
@@ -56,8 +65,7 @@ export function serveWebSocket(
   });
   const onUpgrade = (request: IncomingMessage, stream: Duplex, head: Buffer): void => {
     if ((request.url ?? '').split('?')[0] !== path) return;
-    const { origin } = request.headers;
-    if (origin !== undefined && !allowedOrigins.includes(origin)) {
+    if (!mayConnect(request)) {
       stream.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
       return;
     }
