@@ -34,7 +34,8 @@ const PROGRESS_INTERVAL_MS = 250;
 export function createStateStore({ files, path, clock, initial }: StateStoreOptions): StateStore {
   let state = initial;
   let isOnDisk = true;
-  let lastWriteMs = Number.NEGATIVE_INFINITY;
+  // Whoever made or read the state a moment ago has it on the disk.
+  let lastWriteMs = clock.monotonicMs();
   let timer: Timer | undefined;
   let waiting: Waiting | undefined;
 

@@ -89,7 +89,6 @@ describe('state.json', () => {
 
   test('given a status change while progress waits, both are on disk at once', async () => {
     const { writer, paths } = await setup();
-    await writer.updateState({ checkpointSeq: 1 });
     const waiting = writer.updateState({ checkpointSeq: 2 });
 
     await writer.updateState({ status: 'running' });

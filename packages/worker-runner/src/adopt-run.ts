@@ -12,6 +12,7 @@ import {
   resolveRunPaths,
   type RunMeta,
   type RunPaths,
+  type RunState,
 } from '@conductor-run/logging';
 
 import type { EndRequest, StepExit, WorkerExecutor } from './executor.ts';
@@ -116,7 +117,7 @@ async function takeOver(
   const shared = prepareWriting(request, deps);
   const writer = await reopenSafely(paths, shared.writerOptions, shared.redactor);
   const formerEnd = await findFormerEnd(paths);
-  const found = examine(paths, plan, deps, writer.state().status === 'running');
+  const found = examine(paths, plan, deps, writer.state());
   const session = openSession({
     ...deps,
     ...shared,
@@ -142,36 +143,42 @@ function examine(
   paths: RunPaths,
   plan: RunPlan | undefined,
   deps: StepDeps,
-  wasRunning: boolean,
+  state: RunState,
 ): { readonly kind: AdoptionKind; readonly executor: WorkerExecutor } {
   const { runDir } = paths;
   const exitCode = readExitFile(runDir);
   if (exitCode !== undefined)
-    return { kind: 'exited', executor: sweeping(runDir, deps, { how: 'exited', exitCode }) };
+    return { kind: 'exited', executor: sweeping(runDir, deps, state, { how: 'exited', exitCode }) };
   if (plan !== undefined && !isSameBoot(plan, deps)) {
     return { kind: 'rebooted', executor: { name: 'none', execute: () => Promise.resolve(lost('reboot')) } };
   }
-  const wrapper = findLiveWrapper(runDir, deps.host);
+  const wrapper = findLiveWrapper(runDir, deps.host, state.process);
   if (wrapper !== undefined) return { kind: 'running', executor: createAttachedExecutor(wrapper) };
   // A function step has no wrapper: it died with its process.
-  if (readPidFile(runDir, undefined) !== undefined || wasRunning) return examineLost(runDir, deps);
+  if (readPidFile(runDir, undefined) !== undefined || state.status === 'running')
+    return examineLost(runDir, deps, state);
   // From here on a wrapper that was forked but has not begun will find this file and end by itself.
   writeFileSync(join(runDir, WRAPPER_FILES.closed), '', { mode: 0o600 });
-  const late = findLiveWrapper(runDir, deps.host);
+  const late = findLiveWrapper(runDir, deps.host, state.process);
   if (late !== undefined) return { kind: 'running', executor: createAttachedExecutor(late) };
-  return { kind: 'never-started', executor: sweeping(runDir, deps, lost('never_started')) };
+  return { kind: 'never-started', executor: sweeping(runDir, deps, state, lost('never_started')) };
 }
 
-function examineLost(runDir: string, deps: StepDeps): { kind: AdoptionKind; executor: WorkerExecutor } {
+function examineLost(
+  runDir: string,
+  deps: StepDeps,
+  state: RunState,
+): { kind: AdoptionKind; executor: WorkerExecutor } {
   // The wrapper may have written its status and ended between our two looks.
   const exitCode = readExitFile(runDir);
   if (exitCode !== undefined)
-    return { kind: 'exited', executor: sweeping(runDir, deps, { how: 'exited', exitCode }) };
-  return { kind: 'nobody-alive', executor: sweeping(runDir, deps, lost('killed_from_outside')) };
+    return { kind: 'exited', executor: sweeping(runDir, deps, state, { how: 'exited', exitCode }) };
+  return { kind: 'nobody-alive', executor: sweeping(runDir, deps, state, lost('killed_from_outside')) };
 }
 
-function sweeping(runDir: string, deps: StepDeps, exit: StepExit): WorkerExecutor {
-  const root = readPidFile(runDir, deps.host.processes.bootId()) ?? { pid: 0, startTime: 0 };
+function sweeping(runDir: string, deps: StepDeps, state: RunState, exit: StepExit): WorkerExecutor {
+  const bootId = deps.host.processes.bootId();
+  const root = readPidFile(runDir, bootId, state.process) ?? { pid: 0, startTime: 0 };
   return createSweepingExecutor(root, exit);
 }
 

@@ -2,7 +2,7 @@
  * Turns a request's command into what will be executed, and says in clear words why it cannot be.
  * Checked before the spawn, since behind the wrapper a missing program would look like exit code 127.
  */
-import { closeSync, constants, accessSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, constants, accessSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 
 import { systemCodeOf } from './errors.ts';
@@ -73,6 +73,8 @@ function findProgram(program: string, cwd: string, searchPath: string): string |
   let best = 'ENOENT';
   for (const directory of searchPath.split(delimiter)) {
     const path = resolve(cwd, join(directory === '' ? '.' : directory, program));
+    // Most directories do not have it, and an error for each costs more than all the rest.
+    if (!existsSync(path)) continue;
     const code = whyNotExecutable(path);
     if (code === undefined) return path;
     if (code === 'EACCES') best = code;

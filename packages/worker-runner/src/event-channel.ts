@@ -2,14 +2,16 @@
  * Reads what the step writes to its events descriptor, keeps it, tells the sink, and answers `authorize`.
  * Invariant: nothing a step writes there can stop or slow the step, or fail the run.
  */
-import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Clock } from '@conductor-run/clock';
 
-import { messageOf, systemCodeOf } from './errors.ts';
+import { messageOf } from './errors.ts';
 import { openEventLog } from './event-log.ts';
+import type { Host } from './host.ts';
 import { followLines } from './line-follower.ts';
+import { writeReply } from './reply-pipe.ts';
 import { parseEventLine, type ReportedEvent, type StepEvent } from './step-events.ts';
 import { WRAPPER_FILES } from './wrapper.ts';
 
@@ -45,6 +47,7 @@ export interface EventChannelOptions {
   readonly taskId: string;
   readonly runId: string;
   readonly clock: Clock;
+  readonly host: Host;
   readonly authorize: Authorizer;
   /** Applied to every line before it is parsed or kept. */
   readonly redact: (text: string) => string;
@@ -131,7 +134,6 @@ interface Replies {
 
 /** Answers are written one after the other; a step that does not read them fills the pipe and waits alone. */
 function createReplies(options: EventChannelOptions, onAnswered: (id: string) => void): Replies {
-  const path = join(options.runDir, WRAPPER_FILES.replies);
   let isClosed = false;
   let queue = Promise.resolve();
 
@@ -153,7 +155,7 @@ function createReplies(options: EventChannelOptions, onAnswered: (id: string) =>
   };
   const send = async (id: string, answer: AuthorizationAnswer): Promise<void> => {
     if (isClosed) return;
-    if (tryWrite(path, formatReply(id, answer))) onAnswered(id);
+    if (writeReply(options.runDir, options.host, formatReply(id, answer))) onAnswered(id);
     else {
       await options.clock.sleep(RETRY_MS, { keepAlive: false });
       await send(id, answer);
@@ -171,21 +173,6 @@ function createReplies(options: EventChannelOptions, onAnswered: (id: string) =>
       isClosed = true;
     },
   };
-}
-
-/** False when the pipe is not there yet, has no reader yet, or is full. */
-function tryWrite(path: string, line: string): boolean {
-  let fd: number | undefined;
-  try {
-    fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
-    writeSync(fd, line);
-    return true;
-  } catch (error) {
-    if (['ENOENT', 'ENXIO', 'EAGAIN'].includes(systemCodeOf(error) ?? '')) return false;
-    throw error;
-  } finally {
-    if (fd !== undefined) closeSync(fd);
-  }
 }
 
 /** A pipe takes up to 4,096 bytes in one piece, so that answers never mix: long messages are cut. */

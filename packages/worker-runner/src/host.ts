@@ -34,8 +34,15 @@ export interface Host {
   signal(pid: number, signal: NodeJS.Signals): boolean;
 }
 
-/** The machine this process runs on. */
+/** The machine this process runs on. One for all callers: what it has learned of the process table serves everybody. */
 export function createHost(): Host {
+  thisHost ??= readHost();
+  return thisHost;
+}
+
+let thisHost: Host | undefined;
+
+function readHost(): Host {
   const processes = process.platform === 'linux' ? createLinuxProcessTable() : createPsProcessTable();
   let recent: { readonly listing: ProcessListing; readonly atMs: number } | undefined;
   return {

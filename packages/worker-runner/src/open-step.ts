@@ -136,8 +136,7 @@ export interface WritingParts {
  * @param deps - clock and logger
  */
 export function prepareWriting(request: CheckedRequest, deps: StepDeps): WritingParts {
-  const secrets = Object.fromEntries(request.secrets.map((secret) => [secret.name, secret.value]));
-  const redactor = createRedactor({ secrets });
+  const redactor = redactorFor(request);
   const pauseSwitch = createPauseSwitch();
   let session: StepSession | undefined;
   const { maxBytesPerStream, onLimit } = request.limits;
@@ -164,6 +163,15 @@ export function prepareWriting(request: CheckedRequest, deps: StepDeps): Writing
     },
   };
 }
+
+/** Steps without secrets share one, which knows the shapes of tokens only: its tables take 128 KiB. */
+function redactorFor(request: CheckedRequest): Redactor {
+  if (request.secrets.length === 0) return (shapesOnly ??= createRedactor());
+  const secrets = Object.fromEntries(request.secrets.map((secret) => [secret.name, secret.value]));
+  return createRedactor({ secrets });
+}
+
+let shapesOnly: Redactor | undefined;
 
 /** Who we are, in words that outlive us. */
 export function identifySelf(host: Host): ProcessIdentity {

@@ -138,7 +138,6 @@ function signalOf(exitCode: number | undefined): string | undefined {
 const OUTCOME_OF_REASON: Readonly<Partial<Record<EndReason, StepOutcome>>> = {
   cancelled: 'cancelled',
   lease_cancelled: 'cancelled',
-  shutdown: 'cancelled',
   timeout: 'timed_out',
   idle_timeout: 'timed_out',
   start_timeout: 'timed_out',
@@ -149,7 +148,6 @@ const OUTCOME_OF_REASON: Readonly<Partial<Record<EndReason, StepOutcome>>> = {
 const WORDS: Readonly<Partial<Record<EndReason, string>>> = {
   cancelled: 'Cancelled',
   lease_cancelled: 'Cancelled by the owner of its job',
-  shutdown: 'Ended because its runner shut down',
   timeout: 'Ran longer than its timeout',
   idle_timeout: 'Showed no activity for longer than its idle timeout',
   start_timeout: 'Showed nothing within its start timeout',

@@ -139,8 +139,13 @@ async function watchWorker(
 
 /** The step ended by itself: whoever it left behind goes too. */
 async function settleExit(context: StepContext, exit: WorkerExit, tree: ProcessTree): Promise<StepExit> {
-  const left = tree.scanForSurvivors();
   const wasKilled = exit.exitCode === undefined;
+  let left = tree.scanForSurvivors();
+  if (wasKilled && left.length > 0) {
+    // Killed together with the wrapper, a process may take a moment to be gone: it was not left behind.
+    await context.clock.sleep(DYING_MS);
+    left = tree.scanForSurvivors();
+  }
   if (left.length > 0) {
     const names = left.map(toStraggler);
     context.warn('stragglers_ended', `${left.length} processes outlived the step and are ended`, { names });
@@ -212,5 +217,6 @@ function whenAborted(signal: AbortSignal): Promise<'aborted'> {
 
 const NOBODY_LEFT: TreeEnd = { escalated: false, survivors: [] };
 const FILE_MODE = 0o600;
+const DYING_MS = 50;
 /** What a process may need to die after SIGKILL; one that waits for a dead disk takes longer, and is reported. */
 const KILL_MS = 5000;

@@ -45,8 +45,13 @@ export interface RunMark {
 export interface ProcessTable {
   /** Identifies this boot of the machine; `undefined` where the system has no such thing. */
   bootId(): string | undefined;
-  /** Everything there is, in no particular order. */
-  list(): ProcessListing;
+  /**
+   * Everything there is, in no particular order.
+   *
+   * @param startedSince - leaves out processes with an earlier start time; a table that knows them already need not read them again
+   * @defaultValue startedSince is 0: nobody is left out
+   */
+  list(startedSince?: number): ProcessListing;
   /** One process, or `undefined` when there is none of that pid. */
   read(pid: number): ProcessEntry | undefined;
   /** Whether the process carries the mark of a run. False when it may not be looked at. */
@@ -57,7 +62,7 @@ export interface ProcessTable {
 export interface ProcessListing {
   /** The processes that could be read. */
   readonly entries: readonly ProcessEntry[];
-  /** True when a process ended while the table was read, so that a child it left behind may be missing. */
+  /** True when a process began or ended while the table was read, so that one that is alive may be missing. */
   readonly torn: boolean;
 }
 

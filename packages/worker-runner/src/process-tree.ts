@@ -10,7 +10,7 @@ import type { ProcessEntry, ProcessIdentity, ProcessListing, RunMark } from './p
 export interface TreeScan {
   /** The run's living processes; zombies are left out, they hold and run nothing. */
   readonly alive: readonly ProcessEntry[];
-  /** False when a process ended during the reading: an empty result must then be confirmed by another scan. */
+  /** False when processes came or went during the reading: an empty result must then be confirmed by another scan. */
   readonly conclusive: boolean;
 }
 
@@ -22,7 +22,7 @@ export interface ProcessTree {
   scan(): TreeScan;
   /** The members that a recent listing shows by group, parent and memory alone: cheap, for figures, never for proof. */
   peek(listing: ProcessListing): readonly ProcessEntry[];
-  /** Scans until two scans agree that nobody is left, or somebody is found. */
+  /** Scans until somebody is found, or a conclusive scan proves that nobody is left. */
   scanForSurvivors(): readonly ProcessEntry[];
   /**
    * Sends a signal to the wrapper's group, and to every given member outside of it. Never signals a reused pid: the
@@ -78,7 +78,7 @@ export function createProcessTree(options: ProcessTreeOptions): ProcessTree {
   };
 
   const scan = (): TreeScan => {
-    const listing = host.processes.list();
+    const listing = host.processes.list(root.startTime);
     const members = findMembers(listing, isMember);
     for (const entry of members) seen.set(entry.pid, entry.startTime);
     return { alive: members.filter((entry) => entry.state !== 'zombie'), conclusive: !listing.torn };
@@ -93,11 +93,10 @@ export function createProcessTree(options: ProcessTreeOptions): ProcessTree {
       return members.filter((entry) => entry.state !== 'zombie');
     },
     scanForSurvivors() {
-      let emptyScans = 0;
-      for (let pass = 0; pass < MAX_PASSES && emptyScans < 2; pass += 1) {
+      for (let pass = 0; pass < MAX_PASSES; pass += 1) {
         const { alive, conclusive } = scan();
         if (alive.length > 0) return alive;
-        emptyScans += conclusive ? 2 : 1;
+        if (conclusive) break;
       }
       return [];
     },
@@ -125,5 +124,8 @@ function addChildren(members: Map<number, ProcessEntry>, candidates: readonly Pr
   } while (members.size > sizeBefore);
 }
 
-/** A machine on which processes end during every single scan still gets an answer; two empty scans are the normal case. */
+/**
+ * A machine on which processes begin during every single scan still gets an answer. Pids are given away and read in
+ * rising order, so that a member could slip through all of these only by wrapping around the last pid in each.
+ */
 const MAX_PASSES = 5;

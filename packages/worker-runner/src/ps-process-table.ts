@@ -1,9 +1,10 @@
 /**
  * The process table of systems without /proc (macOS), read with `ps`.
- * Not run by the tests of this project, which run on Linux: its parsing is tested on recorded output.
+ * The tests run on Linux: its parsing is tested on recorded output, and its listing with the `ps` of Linux.
  */
 import { execFileSync } from 'node:child_process';
 
+import { WorkerRunnerError } from './errors.ts';
 import type { ProcessEntry, ProcessTable, RunMark } from './process-table.ts';
 
 /** Runs a program and returns what it printed; throws when it fails. */
@@ -17,16 +18,24 @@ export type RunProgram = (file: string, args: readonly string[]) => string;
  */
 export function createPsProcessTable(run: RunProgram = runProgram): ProcessTable {
   let bootId: string | undefined;
-  const query = (selection: readonly string[]): readonly ProcessEntry[] =>
-    run('ps', [...selection, '-o', COLUMNS])
-      .split('\n')
-      .map(parseLine)
-      .filter((entry) => entry !== undefined);
+  const query = (): readonly ProcessEntry[] => {
+    const lines = run('ps', ['-ax', '-o', COLUMNS]).split('\n');
+    const entries = lines.map(parseLine).filter((entry) => entry !== undefined);
+    // `ps` itself is always there: a table that cannot be understood must not look like an empty one.
+    if (entries.length > 0) return entries;
+    throw new WorkerRunnerError(
+      'record-unreadable',
+      `Cannot read processes: ps printed "${lines[0] ?? ''}", expected "${COLUMNS}"`,
+    );
+  };
   return {
     bootId: () => (bootId ??= run('sysctl', ['-n', 'kern.bootsessionuuid']).trim()),
-    list: () => ({ entries: query(['-ax']), torn: false }),
+    list: (startedSince = 0) => ({
+      entries: query().filter((entry) => entry.startTime >= startedSince),
+      torn: false,
+    }),
     // `ps -p` exits with 1 for a pid that is not there, which `run` cannot tell from a failure; a listing can.
-    read: (pid) => query(['-ax']).find((entry) => entry.pid === pid),
+    read: (pid) => query().find((entry) => entry.pid === pid),
     carries: (pid, mark) =>
       run('ps', ['-axww', '-E', '-o', 'pid=,command='])
         .split('\n')
@@ -48,7 +57,7 @@ function parseLine(line: string): ProcessEntry | undefined {
     groupId: Number(groupId),
     // macOS prints no usable session id; the group stands in for it.
     sessionId: Number(groupId),
-    startTime: Date.parse(start),
+    startTime: Date.parse(`${start} UTC`),
     state: state.startsWith('Z') ? 'zombie' : state.startsWith('T') ? 'stopped' : 'running',
     cpuMs: cpuToMs(cpu),
     rssBytes: Number(rssKib) * 1024,
@@ -67,8 +76,11 @@ function isMarked(line: string, pid: number, mark: RunMark): boolean {
 }
 
 function runProgram(file: string, args: readonly string[]): string {
-  return execFileSync(file, args, { encoding: 'utf8', maxBuffer: MAX_OUTPUT_BYTES });
+  return execFileSync(file, args, { encoding: 'utf8', maxBuffer: MAX_OUTPUT_BYTES, env: PLAIN_ENV });
 }
+
+/** In other locales `ps` names and orders dates otherwise; in another time zone the same process would have another start. */
+const PLAIN_ENV = { LC_ALL: 'C', TZ: 'UTC', PATH: '/usr/bin:/bin:/usr/sbin:/sbin' };
 
 const COLUMNS = 'pid=,ppid=,pgid=,state=,lstart=,time=,rss=';
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;

@@ -114,7 +114,6 @@ const metricsSchema = z.object({
 const END_REASONS = [
   'cancelled',
   'lease_cancelled',
-  'shutdown',
   'timeout',
   'idle_timeout',
   'start_timeout',

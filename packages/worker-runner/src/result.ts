@@ -17,7 +17,6 @@ export type StepOutcome =
 export type EndReason =
   | 'cancelled'
   | 'lease_cancelled'
-  | 'shutdown'
   | 'timeout'
   | 'idle_timeout'
   | 'start_timeout'

@@ -209,7 +209,7 @@ function resultPathsOf(paths: RunPaths): ResultPaths {
 
 /** What only a running step needs, and what may hold a secret as it is. */
 export function removePrivateFiles(runDir: string): void {
-  for (const name of [WRAPPER_FILES.events, WRAPPER_FILES.replies, WRAPPER_FILES.times, ATTACHED_GUARD_DIR]) {
+  for (const name of [WRAPPER_FILES.events, WRAPPER_FILES.replies, ATTACHED_GUARD_DIR]) {
     rmSync(join(runDir, name), { force: true, recursive: true });
   }
   removePlan(runDir);

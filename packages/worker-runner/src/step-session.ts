@@ -176,6 +176,7 @@ export function openSession(options: SessionOptions): StepSession {
     taskId: request.taskId,
     runId: request.runId,
     clock,
+    host: options.host,
     authorize: options.authorize,
     redact: (text) => options.redactor.redact(text),
     maxEventBytes: request.limits.maxEventBytes,

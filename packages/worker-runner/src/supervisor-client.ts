@@ -154,10 +154,8 @@ export async function reachSupervisor(
 function isStarting(runsDir: string, access: SupervisorAccess): boolean {
   const owner = readOwner(supervisorDirOf(runsDir));
   if (owner !== undefined && isProcessAlive(access.host.processes, owner)) return true;
-  const nowMs = access.clock.monotonicMs();
-  const isRecent = nowMs - (startedAtMsByDirectory.get(runsDir) ?? Number.NEGATIVE_INFINITY) < RESTART_MS;
-  if (!isRecent) startedAtMsByDirectory.set(runsDir, nowMs);
-  return isRecent;
+  const startedAtMs = startedAtMsByDirectory.get(runsDir) ?? Number.NEGATIVE_INFINITY;
+  return access.clock.monotonicMs() - startedAtMs < START_MS;
 }
 
 /** Many calls at once must not start many Node processes, of which all but one would end again. */
@@ -191,7 +189,9 @@ function startSupervisor(runsDir: string, access: SupervisorAccess): void {
       env: pickEnv(access.host.env, BASE_VARIABLES),
       stdio: ['ignore', 'ignore', errors],
     });
-    child.on('error', () => undefined);
+    startedAtMsByDirectory.set(runsDir, access.clock.monotonicMs());
+    const forget = (): void => void startedAtMsByDirectory.delete(runsDir);
+    child.once('exit', forget).on('error', forget);
     child.unref();
   } finally {
     closeSync(errors);
@@ -241,5 +241,8 @@ function lostConnection(socketPath: string): WorkerRunnerError {
 const SMALL_NODE = ['--max-semi-space-size=1', '--max-old-space-size=256'];
 const START_PATIENCE_MS = 10_000;
 const ANSWER_PATIENCE_MS = 3000;
-const RESTART_MS = 2000;
+/** How long a process of Node may take until it owns the directory. */
+const START_MS = 2000;
+/** Between two looks whether one has to be started: one that ends at once must not be started a hundred times. */
+const RESTART_MS = 250;
 const RETRY_MS = 10;

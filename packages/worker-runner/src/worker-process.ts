@@ -11,7 +11,7 @@ import type { Clock, Timer } from '@conductor-run/clock';
 
 import { messageOf, systemCodeOf } from './errors.ts';
 import type { Host } from './host.ts';
-import { identifyProcess, isProcessAlive, type ProcessIdentity } from './process-table.ts';
+import { isProcessAlive, type ProcessIdentity } from './process-table.ts';
 import { WRAPPER_FILES, wrapCommand } from './wrapper.ts';
 
 /** How a wrapper ended. */
@@ -132,23 +132,32 @@ export function attachWorker(
 /** The exit status the wrapper wrote; `undefined` until the whole line is there. */
 export function readExitFile(runDir: string): number | undefined {
   const text = readTextIfThere(join(runDir, WRAPPER_FILES.exit));
-  const match = /^(\d{1,3})\n/u.exec(text ?? '');
+  const match = /(?:^|\n)(\d{1,3})\n$/u.exec(text ?? '');
   return match === null ? undefined : Number(match[1]);
 }
 
-/** Who the wrapper said it is; `undefined` when it never got so far. */
-export function readPidFile(runDir: string, bootId: string | undefined): ProcessIdentity | undefined {
+/**
+ * Who the wrapper said it is; `undefined` when it never got so far. Without /proc it cannot say when it started: then
+ * what state.json `recorded` counts, and without that a start time nobody has.
+ */
+export function readPidFile(
+  runDir: string,
+  bootId: string | undefined,
+  recorded?: ProcessIdentity,
+): ProcessIdentity | undefined {
   const text = readTextIfThere(join(runDir, WRAPPER_FILES.pid)) ?? '';
   const match = /^(\d+) (.*)\n/su.exec(text);
   if (match === null) return undefined;
+  const pid = Number(match[1]);
   const stat = match[2] ?? '';
-  const startTime = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[START_TIME_INDEX] ?? Number.NaN);
-  return { pid: Number(match[1]), startTime, ...(bootId === undefined ? {} : { bootId }) };
+  if (stat === '' && recorded?.pid === pid) return recorded;
+  const startTime = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[START_TIME_INDEX] ?? 0);
+  return { pid, startTime, ...(bootId === undefined ? {} : { bootId }) };
 }
 
 /** CPU time of the step in ms, as the shell's `times` counted it: the second line, user and system time of children. */
 export function readCpuMs(runDir: string): number | undefined {
-  const line = (readTextIfThere(join(runDir, WRAPPER_FILES.times)) ?? '').split('\n')[1] ?? '';
+  const line = (readTextIfThere(join(runDir, WRAPPER_FILES.exit)) ?? '').split('\n')[1] ?? '';
   const match = /^(\d+)m([\d.]+)s (\d+)m([\d.]+)s/u.exec(line);
   if (match === null) return undefined;
   const [, userMinutes, userSeconds, systemMinutes, systemSeconds] = match.map(Number);
@@ -156,12 +165,14 @@ export function readCpuMs(runDir: string): number | undefined {
   return Math.round((minutes * 60 + (userSeconds ?? 0) + (systemSeconds ?? 0)) * 1000);
 }
 
-/** Whether the wrapper named by `identity` lives. */
-export function findLiveWrapper(runDir: string, host: Host): ProcessIdentity | undefined {
-  const identity = readPidFile(runDir, host.processes.bootId());
-  if (identity === undefined) return undefined;
-  const live = identifyProcess(host.processes, identity.pid);
-  return live !== undefined && live.startTime === identity.startTime ? live : undefined;
+/** The wrapper of a run, if it lives. */
+export function findLiveWrapper(
+  runDir: string,
+  host: Host,
+  recorded?: ProcessIdentity,
+): ProcessIdentity | undefined {
+  const identity = readPidFile(runDir, host.processes.bootId(), recorded);
+  return identity !== undefined && isProcessAlive(host.processes, identity) ? identity : undefined;
 }
 
 function readTextIfThere(path: string): string | undefined {

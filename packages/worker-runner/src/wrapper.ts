@@ -10,15 +10,13 @@ import type { RunMark } from './process-table.ts';
 export const WRAPPER_FILES = {
   /** The wrapper's pid and its own line of /proc, written before the step starts. */
   pid: 'pid',
-  /** The step's exit status, written after it ended. */
+  /** What the shell's `times` says, CPU time of the step in its second line; then, as the last line, the exit status. */
   exit: 'exit',
-  /** What the shell's `times` says: CPU time of the step. */
-  times: 'times',
   /** What the step wrote to its events descriptor, byte for byte. */
   events: 'events.raw',
   /** Says that the run was closed as never started: a wrapper that comes late must not run its step. */
   closed: 'closed',
-  /** The pipe its answers come from. */
+  /** The pipe its answers come from, where the wrapper could not make one without a name. */
   replies: 'replies',
 } as const;
 
@@ -59,8 +57,9 @@ export function wrapCommand(runDir: string, argv: readonly string[]): readonly s
 /**
  * `trap :` keeps the wrapper alive through a SIGTERM of the group, without the step inheriting an ignored signal, so
  * that the exit status is still written. The file size limit is no limit (over 10^15 bytes) but a brand: it is
- * inherited whatever a process does to its environment, session or descriptors. A named pipe opened for reading and
- * writing neither blocks nor ends, and whoever adopts the run can open it again.
+ * inherited whatever a process does to its environment, session or descriptors. A pipe opened for reading and writing
+ * neither blocks nor ends, and whoever adopts the run can open it again. A here-document is such a pipe without the
+ * process that `mkfifo` takes, in every shell that does not keep it in a file (decision 052).
  */
 const WRAPPER_SCRIPT = `
 d=$1; b=$2; shift 2
@@ -70,12 +69,19 @@ s=
 [ -r "/proc/$$/stat" ] && read -r s <"/proc/$$/stat"
 echo "$$ $s" >"$d/${WRAPPER_FILES.pid}"
 [ -e "$d/${WRAPPER_FILES.closed}" ] && exit 125
-command -p mkfifo -m 600 "$d/${WRAPPER_FILES.replies}" &&
-exec ${EVENTS_FD}>>"$d/${WRAPPER_FILES.events}" ${REPLIES_FD}<>"$d/${WRAPPER_FILES.replies}" || exit 125
+exec ${EVENTS_FD}>>"$d/${WRAPPER_FILES.events}" || exit 125
+exec ${REPLIES_FD}<<end
+
+end
+if [ -n "$s" ] && [ -p "/proc/$$/fd/${REPLIES_FD}" ] && command exec ${REPLIES_FD}<>"/proc/$$/fd/${REPLIES_FD}"; then
+  read -r s <&${REPLIES_FD}
+else
+  command -p mkfifo -m 600 "$d/${WRAPPER_FILES.replies}" &&
+  exec ${REPLIES_FD}<>"$d/${WRAPPER_FILES.replies}" || exit 125
+fi
 "$@"
 c=$?
-times >"$d/${WRAPPER_FILES.times}"
-echo $c >"$d/${WRAPPER_FILES.exit}"
+{ times; echo $c; } >"$d/${WRAPPER_FILES.exit}"
 exit $c
 `;
 

@@ -4,30 +4,23 @@ import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { fromJSONSchema } from 'zod';
 import { describe, expect, test } from 'vitest';
 
 import {
   createFunctionExecutor,
   createPrepareOnlyExecutor,
   runStep,
-  stepResultJsonSchema,
   type RunStepOptions,
   type StepRequest,
   type StepResult,
 } from '../src/index.ts';
+import { expectEnvelope } from './fixtures/envelope.ts';
 import { setup } from './fixtures/setup.ts';
-
-const schema = fromJSONSchema(stepResultJsonSchema());
 
 /** Runs a step and checks what holds for every envelope. */
 async function run(request: StepRequest, options: RunStepOptions = {}): Promise<StepResult> {
   const result = await runStep(request, options);
-  const onDisk: unknown = JSON.parse(readFileSync(result.paths.resultPath, 'utf8'));
-  expect(onDisk).toEqual(result);
-  expect(schema.safeParse(onDisk).error).toBeUndefined();
-  expect(result.metrics.lifecycleEventCount).toBe(result.lifecycleEvents.length);
-  expect(result.ok).toBe(result.outcome === 'completed' || result.outcome === 'prepared');
+  expectEnvelope(result);
   return result;
 }
 

@@ -6,7 +6,7 @@ import { createRealClock } from '@conductor-run/clock';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 
-import { readStepEvents, runStep, type StepEvent } from '../src/index.ts';
+import { createHost, readStepEvents, runStep, type StepEvent } from '../src/index.ts';
 import { openEventChannel, type EventChannelOptions } from '../src/event-channel.ts';
 import { createUsageCounter } from '../src/usage.ts';
 import { setup, until } from './fixtures/setup.ts';
@@ -29,6 +29,7 @@ function setupChannel(changes: Partial<EventChannelOptions> = {}): {
       taskId: 'task',
       runId: 'run',
       clock: createRealClock(),
+      host: createHost(),
       authorize: () => ({ ok: true }),
       redact: (text) => text,
       maxEventBytes: 1024 * 1024,

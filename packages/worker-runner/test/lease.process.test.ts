@@ -1,106 +1,32 @@
 /** A lease that cannot be kept ends its step before it could run out, whoever is stopped, stuck or dead. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 
 import { resolveRunPaths } from '@conductor-run/logging';
-import { describe, expect, inject, onTestFinished, test } from 'vitest';
+import { describe, expect, inject, test } from 'vitest';
 
-import {
-  acknowledgeRun,
-  adoptRuns,
-  createHost,
-  runStep,
-  startSupervised,
-  type AttachedLease,
-  type StepRequest,
-  type SupervisedLease,
-} from '../src/index.ts';
-import { readOwner } from '../src/run-record.ts';
-import { supervisorDirOf } from '../src/supervisor.ts';
-import { runMarkOf } from '../src/wrapper.ts';
-import {
-  claimFileLease,
-  createFileLeaseKeeper,
-  nowMs,
-  type FileKeeperOptions,
-  type FileLease,
-} from './fixtures/file-lease-keeper.ts';
-import { isAlive, setup, until } from './fixtures/setup.ts';
+import { acknowledgeRun, adoptRuns, runStep, startSupervised, type StepRequest } from '../src/index.ts';
+import { expectEnvelope } from './fixtures/envelope.ts';
+import { claimFileLease, nowMs } from './fixtures/file-lease-keeper.ts';
+import { FIRST_LEASE_MS, LEASE_MS, setupLease, type LeaseBundle } from './fixtures/lease-setup.ts';
+import { isAlive, membersOf, until } from './fixtures/setup.ts';
 
-const LEASE_MS = 1500;
-const FIRST_LEASE_MS = 30_000;
 /** Long enough for another supervisor to start on a busy machine. */
 const LONG_LEASE_MS = 20_000;
 const rounds = inject('soak') ? 50 : 1;
 const quick = { idleExitMs: 300 };
 
-interface LeaseBundle extends ReturnType<typeof setup> {
-  readonly lease: FileLease;
-  readonly rival: FileLease;
-  readonly setMood: (mood: 'fail' | 'hang' | 'cancel' | '') => void;
-  readonly attached: AttachedLease;
-  readonly supervised: SupervisedLease;
-  readonly supervisorPid: () => number;
-  /** A step that writes the time, over and over, into the file `alive`, and ignores SIGTERM. */
-  readonly stubborn: () => StepRequest;
-}
-
-function setupLease(): LeaseBundle {
-  const bundle = setup();
-  const lease = { path: join(bundle.root, 'lease'), owner: 'first' };
-  const options: FileKeeperOptions = { moodPath: join(bundle.root, 'mood') };
-  const keeperUrl = pathToFileURL(join(import.meta.dirname, 'fixtures/file-lease-keeper.ts')).href;
-  const supervisorPid = (): number => readOwner(supervisorDirOf(bundle.runsDir))?.pid ?? 0;
-  // Long at first: a supervisor may take a while to start. Each renewal makes it LEASE_MS from then.
-  expect(claimFileLease(lease, FIRST_LEASE_MS)).toBe(true);
-  onTestFinished(async () => {
-    const pid = supervisorPidIfAny(supervisorPid);
-    if (pid === 0) return;
-    if (isAlive(pid)) process.kill(pid, 'SIGCONT');
-    // By itself: no lease, no run and no client is left.
-    await until('the supervisor to end', () => !isAlive(pid));
+/** A step that writes the time, over and over, into the file `alive`, and ignores SIGTERM. */
+function stubborn(bundle: LeaseBundle): StepRequest {
+  return bundle.requestOf(`trap '' TERM; while :; do cat /proc/uptime > alive; sleep 0.02; done`, {
+    limits: { killGraceSec: 10 },
   });
-  return {
-    ...bundle,
-    lease,
-    rival: { ...lease, owner: 'second' },
-    setMood: (mood) => writeFileSync(options.moodPath, mood),
-    attached: { keeper: createFileLeaseKeeper(options), lease, leaseMs: LEASE_MS },
-    supervised: {
-      keeper: { module: keeperUrl, export: 'createFileLeaseKeeper', options },
-      lease,
-      leaseMs: LEASE_MS,
-    },
-    supervisorPid,
-    stubborn: () =>
-      bundle.requestOf(`trap '' TERM; while :; do cat /proc/uptime > alive; sleep 0.02; done`, {
-        limits: { killGraceSec: 10 },
-      }),
-  };
 }
 
-function supervisorPidIfAny(read: () => number): number {
-  try {
-    return read();
-  } catch {
-    return 0;
-  }
-}
-
-/** Claims the lease the moment it is free, as another node would, and says who of the step was alive right then. */
-async function claimAsRival(bundle: LeaseBundle, runDir: string): Promise<readonly number[]> {
-  await until('the lease to be free', () => claimFileLease(bundle.rival, LEASE_MS));
-  return aliveOf(runDir);
-}
-
-function aliveOf(runDir: string): readonly number[] {
-  const { processes } = createHost();
-  const mark = runMarkOf(runDir);
-  return processes
-    .list()
-    .entries.filter((entry) => entry.state !== 'zombie' && processes.carries(entry.pid, mark))
-    .map((entry) => entry.pid);
+/** Who of the step was alive right when another node got the lease. */
+async function aliveAtClaim(bundle: LeaseBundle, runDir: string): Promise<readonly number[]> {
+  await bundle.claimAsRival();
+  return membersOf(runDir);
 }
 
 describe('the lease of a step', () => {
@@ -116,16 +42,17 @@ describe('the lease of a step', () => {
     'given a store that begins to %s, when the lease cannot be renewed, the step has ended before it is free',
     async (mood) => {
       const bundle = setupLease();
-      const running = runStep(bundle.stubborn(), { lease: bundle.attached });
+      const running = runStep(stubborn(bundle), { lease: bundle.attached });
       await until('the step to run', () => readAlive(bundle.worktree));
       bundle.setMood(mood);
 
       const [result, alive] = await Promise.all([
         running,
-        claimAsRival(bundle, join(bundle.runsDir, 'task', 'run-1')),
+        aliveAtClaim(bundle, join(bundle.runsDir, 'task', 'run-1')),
       ]);
 
       expect(alive).toEqual([]);
+      expectEnvelope(result);
       expect(result).toMatchObject({ outcome: 'lost', reason: 'lease_lost', survivors: [] });
     },
   );
@@ -136,6 +63,7 @@ describe('the lease of a step', () => {
 
     const result = await runStep(bundle.requestOf('touch started'), { lease: bundle.attached });
 
+    expectEnvelope(result);
     expect(result).toMatchObject({ outcome: 'lost', reason: 'lease_lost' });
     expect(() => readFileSync(join(bundle.worktree, 'started'))).toThrow('ENOENT');
   });
@@ -146,21 +74,23 @@ describe('the lease of a step', () => {
 
     const result = await runStep(bundle.requestOf('sleep 300'), { lease: bundle.attached });
 
+    expectEnvelope(result);
     expect(result).toMatchObject({ outcome: 'cancelled', reason: 'lease_cancelled' });
   });
 
   test('given the supervisor is stopped (SIGSTOP), when another node claims the job, nobody of the step is alive', async () => {
     for (let round = 0; round < rounds; round += 1) {
       const bundle = setupLease();
-      const step = await startSupervised(bundle.stubborn(), { ...quick, lease: bundle.supervised });
+      const step = await startSupervised(stubborn(bundle), { ...quick, lease: bundle.supervised });
       await until('the step to run', () => readAlive(bundle.worktree));
       process.kill(bundle.supervisorPid(), 'SIGSTOP');
 
-      const alive = await claimAsRival(bundle, step.runDir);
+      const alive = await aliveAtClaim(bundle, step.runDir);
       process.kill(bundle.supervisorPid(), 'SIGCONT');
       const result = await step.result;
 
       expect(alive).toEqual([]);
+      expectEnvelope(result);
       expect(result).toMatchObject({ outcome: 'lost', reason: 'lease_lost', survivors: [] });
     }
   });
@@ -168,16 +98,18 @@ describe('the lease of a step', () => {
   test('given the supervisor is killed and nobody adopts, when another node claims the job, nobody of the step is alive', async () => {
     for (let round = 0; round < rounds; round += 1) {
       const bundle = setupLease();
-      const step = await startSupervised(bundle.stubborn(), { ...quick, lease: bundle.supervised });
+      const step = await startSupervised(stubborn(bundle), { ...quick, lease: bundle.supervised });
       step.detach();
       await until('the step to run', () => readAlive(bundle.worktree));
       process.kill(bundle.supervisorPid(), 'SIGKILL');
 
-      const alive = await claimAsRival(bundle, step.runDir);
+      const alive = await aliveAtClaim(bundle, step.runDir);
       const [adopted] = await adoptRuns(bundle.runsDir, { ...quick, keeper: bundle.supervised.keeper });
 
       expect(alive).toEqual([]);
-      expect(await adopted?.result).toMatchObject({ outcome: 'lost', reason: 'lease_lost' });
+      const result = await adopted?.result;
+      expectEnvelope(result);
+      expect(result).toMatchObject({ outcome: 'lost', reason: 'lease_lost' });
     }
   });
 
@@ -196,7 +128,9 @@ describe('the lease of a step', () => {
 
     expect(adopted).toMatchObject({ kind: 'running', lease: bundle.lease });
     writeFileSync(join(bundle.worktree, 'go'), '');
-    expect(await adopted?.result).toMatchObject({ outcome: 'completed', adopted: true });
+    const result = await adopted?.result;
+    expectEnvelope(result);
+    expect(result).toMatchObject({ outcome: 'completed', adopted: true });
   });
 
   test('given a result nobody has acknowledged, when time passes, its lease is held until somebody does', async () => {

@@ -1,102 +1,155 @@
-/** No survivor, ever: whatever a step forks and however it ends, nobody of it is alive after the result. */
+/**
+ * No survivor, ever: whatever a step forks and however it ends, nobody of it is alive after the result. Every shape of
+ * tree meets every ending, once in a plain run and 20 times in a soak.
+ */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { describe, expect, inject, test } from 'vitest';
 
-import { createHost, runStep, type StepResult } from '../src/index.ts';
-import { runMarkOf } from '../src/wrapper.ts';
-import { isAlive, setup, until } from './fixtures/setup.ts';
+import {
+  adoptRuns,
+  runStep,
+  startSupervised,
+  type StepRequest,
+  type StepResult,
+  type SupervisedStep,
+} from '../src/index.ts';
+import { readPidFile } from '../src/worker-process.ts';
+import { expectEnvelope } from './fixtures/envelope.ts';
+import { setupLease, type LeaseBundle } from './fixtures/lease-setup.ts';
+import { isAlive, membersOf, until } from './fixtures/setup.ts';
 import { TREES, WAIT_FOR_PIDS, type TreeName } from './fixtures/trees.ts';
 
 const rounds = inject('soak') ? 20 : 1;
-const names = Object.keys(TREES) as TreeName[];
+const quick = { idleExitMs: 300 };
 
-/** Everybody who carries the run's mark, and everybody who wrote a pid. */
-function survivorsOf(result: StepResult, worktree: string): readonly number[] {
-  const { processes, pid: self } = createHost();
-  const mark = runMarkOf(result.paths.runDir);
-  const marked = processes
-    .list()
-    .entries.filter((entry) => entry.pid !== self && entry.state !== 'zombie')
-    .filter((entry) => processes.carries(entry.pid, mark));
-  const written = readFileSync(join(worktree, 'pids'), 'utf8').trim().split('\n').map(Number);
-  return [...marked.map((entry) => entry.pid), ...written.filter(isAlive)];
+/** One step of one round. */
+interface Round extends LeaseBundle {
+  /** Its work tree: the pids of its processes are in the file `pids` there. */
+  readonly cwd: string;
+  /** A step that grows the tree, waits until it stands, and goes on with `then`. */
+  readonly stepThat: (then: string, changes?: Partial<StepRequest>) => StepRequest;
+  /** Whether the whole tree stands. */
+  readonly isGrown: () => boolean;
 }
 
-function setupRound(round: number): ReturnType<typeof setup> & { readonly cwd: string } {
-  const bundle = setup();
-  const cwd = join(bundle.worktree, `round-${round}`);
+type Ending = (round: Round) => Promise<StepResult | undefined>;
+
+const ENDINGS: Readonly<Record<string, Ending>> = {
+  async exit({ stepThat }) {
+    const result = await runStep(stepThat('exit 0', { limits: { stragglerGraceSec: 0.1 } }));
+    expect(result).toMatchObject({ outcome: 'completed', exitCode: 0 });
+    expect(result.stragglers.length).toBeGreaterThan(0);
+    return result;
+  },
+
+  async timeout({ stepThat }) {
+    const stubborn = 'trap "" TERM; while :; do sleep 300; done';
+    const result = await runStep(stepThat(stubborn, { timeoutSec: 0.4, limits: { killGraceSec: 0.1 } }));
+    expect(result).toMatchObject({ outcome: 'timed_out', reason: 'timeout', signal: 'SIGKILL' });
+    return result;
+  },
+
+  async 'idle timeout'({ stepThat }) {
+    const limits = { idleTimeoutSec: 0.6, killGraceSec: 0.2 };
+    const result = await runStep(stepThat('sleep 300', { limits }));
+    expect(result).toMatchObject({ outcome: 'timed_out', reason: 'idle_timeout' });
+    return result;
+  },
+
+  async cancel({ stepThat }) {
+    const cancelling = new AbortController();
+    const result = await runStep(stepThat('echo ready; sleep 300', { limits: { killGraceSec: 0.2 } }), {
+      signal: cancelling.signal,
+      onOutput: () => cancelling.abort('enough'),
+    });
+    expect(result).toMatchObject({ outcome: 'cancelled', reasonText: 'enough' });
+    return result;
+  },
+
+  async 'lost lease'({ stepThat, attached, setMood, claimAsRival, runsDir, isGrown }) {
+    const request = stepThat('sleep 300');
+    const running = runStep(request, { lease: attached });
+    await until('the tree', isGrown);
+    setMood('fail');
+    await claimAsRival();
+    expect(membersOf(join(runsDir, request.taskId, request.runId))).toEqual([]);
+    const result = await running;
+    expect(result).toMatchObject({ outcome: 'lost', reason: 'lease_lost' });
+    return result;
+  },
+
+  async 'supervisor death, nobody adopts'(round) {
+    const { supervised, claimAsRival, runsDir } = round;
+    const step = await startOrphan(round, { lease: supervised });
+    await claimAsRival();
+    expect(membersOf(step.runDir)).toEqual([]);
+    const [adopted] = await adoptRuns(runsDir, { ...quick, keeper: supervised.keeper });
+    const result = await adopted?.result;
+    expect(result).toMatchObject({ outcome: 'lost', reason: 'lease_lost', adopted: true });
+    return result;
+  },
+
+  async 'death of supervisor and wrapper, then adoption'(round) {
+    const step = await startOrphan(round, {});
+    process.kill(readPidFile(step.runDir, undefined)?.pid ?? 0, 'SIGKILL');
+    const [adopted] = await adoptRuns(round.runsDir, quick);
+    const result = await adopted?.result;
+    expect(result).toMatchObject({ outcome: 'lost', reason: 'wrapper_lost', adopted: true });
+    return result;
+  },
+};
+
+/** Starts a step, waits for its tree, and kills its supervisor. */
+async function startOrphan(
+  { stepThat, isGrown, supervisorPid }: Round,
+  options: Parameters<typeof startSupervised>[1],
+): Promise<SupervisedStep> {
+  const step = await startSupervised(stepThat('sleep 300'), { ...quick, ...options });
+  step.detach();
+  await until('the tree', isGrown);
+  process.kill(supervisorPid(), 'SIGKILL');
+  await until('the end of the supervisor', () => !isAlive(supervisorPid()));
+  return step;
+}
+
+function setupRound(shape: TreeName): Round {
+  const bundle = setupLease();
+  const cwd = join(bundle.worktree, 'tree');
   mkdirSync(cwd);
-  return { ...bundle, cwd };
+  return {
+    ...bundle,
+    cwd,
+    stepThat: (then, changes = {}) =>
+      bundle.requestOf(`${TREES[shape]}\n${WAIT_FOR_PIDS}; ${then}`, {
+        limits: { killGraceSec: 0.2, stragglerGraceSec: 0.1 },
+        ...changes,
+        runtime: { worktreePath: cwd },
+      }),
+    isGrown: () => pidsIn(cwd).length > 0,
+  };
 }
 
-describe('the tree of a step', () => {
-  test.for(names)('given %s, when the step ends by itself, nobody is left', async (name) => {
-    for (let round = 0; round < rounds; round += 1) {
-      const { requestOf, cwd } = setupRound(round);
-      const limits = { stragglerGraceSec: 0.1 };
+function pidsIn(cwd: string): readonly number[] {
+  try {
+    return readFileSync(join(cwd, 'pids'), 'utf8').trim().split('\n').map(Number);
+  } catch {
+    return [];
+  }
+}
 
-      const result = await runStep(
-        requestOf(`${TREES[name]}\n${WAIT_FOR_PIDS}; exit 0`, { limits, runtime: { worktreePath: cwd } }),
-      );
+describe.each(Object.keys(ENDINGS))('a step that ends by %s', (ending) => {
+  test.for(Object.keys(TREES) as TreeName[])('given %s, nobody is left', async (shape) => {
+    for (let count = 0; count < rounds; count += 1) {
+      const round = setupRound(shape);
 
-      expect(result).toMatchObject({ outcome: 'completed', exitCode: 0, survivors: [] });
-      expect(result.stragglers.length).toBeGreaterThan(0);
-      expect(survivorsOf(result, cwd)).toEqual([]);
-    }
-  });
+      const result = await ENDINGS[ending]?.(round);
 
-  test.for(names)('given %s, when the step runs into its timeout, nobody is left', async (name) => {
-    for (let round = 0; round < rounds; round += 1) {
-      const { requestOf, cwd } = setupRound(round);
-      const line = `${TREES[name]}\n${WAIT_FOR_PIDS}; trap "" TERM; while :; do sleep 300; done`;
-
-      const result = await runStep(
-        requestOf(line, { timeoutSec: 0.4, limits: { killGraceSec: 0.1 }, runtime: { worktreePath: cwd } }),
-      );
-
-      expect(result).toMatchObject({
-        outcome: 'timed_out',
-        reason: 'timeout',
-        signal: 'SIGKILL',
-        survivors: [],
-      });
-      await until('pids of the tree', () => readFileSync(join(cwd, 'pids'), 'utf8') !== '');
-      expect(survivorsOf(result, cwd)).toEqual([]);
-    }
-  });
-
-  test.for(names)('given %s, when the step is cancelled, nobody is left', async (name) => {
-    for (let round = 0; round < rounds; round += 1) {
-      const { requestOf, cwd } = setupRound(round);
-      const cancelling = new AbortController();
-      const line = `${TREES[name]}\n${WAIT_FOR_PIDS}; echo ready; sleep 300`;
-
-      const result = await runStep(
-        requestOf(line, { limits: { killGraceSec: 0.2 }, runtime: { worktreePath: cwd } }),
-        { signal: cancelling.signal, onOutput: () => cancelling.abort('enough') },
-      );
-
-      expect(result).toMatchObject({ outcome: 'cancelled', reasonText: 'enough', survivors: [] });
-      expect(survivorsOf(result, cwd)).toEqual([]);
-    }
-  });
-
-  test('given a silent step, when it is idle for too long, it ends with nobody left', async () => {
-    for (let round = 0; round < rounds; round += 1) {
-      const { requestOf, cwd } = setupRound(round);
-      const line = `${TREES['cleared environment']}\n${WAIT_FOR_PIDS}; sleep 300`;
-
-      const result = await runStep(
-        requestOf(line, {
-          limits: { idleTimeoutSec: 0.6, killGraceSec: 0.2 },
-          runtime: { worktreePath: cwd },
-        }),
-      );
-
-      expect(result).toMatchObject({ outcome: 'timed_out', reason: 'idle_timeout', survivors: [] });
-      expect(survivorsOf(result, cwd)).toEqual([]);
+      expectEnvelope(result);
+      expect(result.survivors).toEqual([]);
+      expect(round.isGrown()).toBe(true);
+      expect([...membersOf(result.paths.runDir), ...pidsIn(round.cwd).filter(isAlive)]).toEqual([]);
     }
   });
 });
