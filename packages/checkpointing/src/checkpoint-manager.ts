@@ -197,8 +197,7 @@ class RunCheckpoints implements CheckpointManager {
   writeGitDiff(options: GitDiffOptions): Promise<GitDiffRecord> {
     const limits = limitsOf(options);
     const key = JSON.stringify([options.worktree, limits, options.includeIgnored ?? []]);
-    return this.#record(async (common) => {
-      const previous = await this.latest('git_diff');
+    return this.#record(async (common, _write, records) => {
       const captured = await captureGitDiff(options, {
         runId: common.runId,
         directory: common.directory,
@@ -206,7 +205,7 @@ class RunCheckpoints implements CheckpointManager {
         env: this.#options.env,
         clock: this.#clock,
         redactor: this.#redactor,
-        previous,
+        previous: newestOfType(records, 'git_diff'),
         memory: this.#memoryByKey.get(key),
       });
       this.#memoryByKey.set(key, captured.memory);
@@ -291,13 +290,15 @@ class RunCheckpoints implements CheckpointManager {
     build: (
       common: RecordStart,
       write: (file: NewFile) => ReturnType<typeof writeRecordFile>,
+      records: readonly CheckpointRecord[],
     ) => Promise<Type>,
   ): Promise<Type> {
     return this.#inTurn(async () => {
       const { directory, taskId, stepId, runId } = this.#options;
-      if (!this.#isSwept) await sweepWorkFolders(directory);
+      const { records, nextSeq } = await this.#listing();
+      if (!this.#isSwept) await sweepWorkFolders(directory, records);
       this.#isSwept = true;
-      const seq = await claimSeq(directory);
+      const seq = claimSeq(directory, nextSeq);
       try {
         const common: RecordStart = {
           checkpointId: `${runId}-${seq}`,
@@ -309,7 +310,7 @@ class RunCheckpoints implements CheckpointManager {
           ...(this.#resumedFrom === undefined ? {} : { resumedFrom: this.#resumedFrom }),
           directory,
         };
-        const record = await build(common, (file) => writeRecordFile(directory, seq, file));
+        const record = await build(common, (file) => writeRecordFile(directory, seq, file), records);
         await appendRecord(directory, record);
         return record;
       } catch (error) {

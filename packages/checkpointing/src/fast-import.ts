@@ -80,10 +80,7 @@ export async function startTreeImport(view: GitView, options: ImportOptions): Pr
       feed.end();
       return parseAnswer((await feed.result).stdout.toString('latin1'));
     },
-    async abort() {
-      feed.kill();
-      await feed.result.catch(() => undefined);
-    },
+    abort: () => feed.stop(),
   };
 }
 

@@ -6,10 +6,12 @@
 import { copyFile, realpath } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 import type { Clock } from '@conductor-run/clock';
+import { leaveOut } from './byte-path.ts';
 import type { CaptureLimits } from './changes.ts';
 import { CheckpointError, systemErrorCode } from './errors.ts';
 import { createGit, type Git } from './git-process.ts';
-import type { OpenWorktree, Repository, SnapshotBase } from './git-repository.ts';
+import type { Expectation } from './expectation.ts';
+import type { Repository, SnapshotBase } from './git-repository.ts';
 import type { GitView } from './git-view.ts';
 import { transferObjects } from './object-transfer.ts';
 import { openForCapture } from './opening.ts';
@@ -19,7 +21,7 @@ import { describeFile, folderName, workFolderName, writeRecordFile } from './rec
 import type { CheckpointFile, GitDiffRecord, IndexSnapshot, RecordedPath } from './record.ts';
 import { writeRef, readRef } from './snapshot-ref.ts';
 import { takeSnapshot, type CaptureMemory, type Snapshot } from './snapshot.ts';
-import { writePatch } from './tree-diff.ts';
+import { createPatchFile, type PatchFile } from './tree-diff.ts';
 
 /** How to capture a work tree. */
 export interface GitDiffOptions extends Pick<GitOptions, 'signal' | 'timeoutMs'> {
@@ -90,7 +92,7 @@ export interface CaptureContext {
 
 /** @internal What one capture leaves for the next with the same options. */
 export interface WorktreeMemory extends CaptureMemory {
-  readonly opened: OpenWorktree;
+  readonly expected: Expectation;
 }
 
 /** @internal A record without what all records share. */
@@ -135,13 +137,20 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
     worktree: options.worktree,
     baseRef: options.baseRef ?? 'HEAD',
     directory: join(directory, folderName(seq), workFolderName()),
-    remembered: context.memory?.opened,
+    remembered: context.memory?.expected,
   });
   const { repo, base, view } = opening;
+  const patch = createPatchFile(view, join(directory, folderName(seq), PATCH_NAME));
   try {
     await refuseOwnDirectory(view, repo, directory);
     const index = options.includeIndex === true ? await snapshotIndex(view, repo, base) : undefined;
+    // A first capture will need it, as a rule.
+    if (context.memory === undefined && opening.status !== undefined) patch.start();
+    let { status } = opening;
     const take = async (memory: CaptureMemory | undefined): Promise<CaptureJob> => {
+      const startedStatus = status;
+      // Whoever tries again looks anew.
+      status = undefined;
       const snapshot = await takeSnapshot({
         git,
         repo,
@@ -153,8 +162,7 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
         includeIgnored: options.includeIgnored ?? [],
         indexCommit: index?.commit,
         memory,
-        // A second try looks anew.
-        startedStatus: memory === undefined ? undefined : opening.status,
+        startedStatus,
         message: `Checkpoint ${seq} of run ${context.runId}\n`,
         nowMs,
       });
@@ -162,14 +170,18 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
     };
     const job = await takeForgiving(take, context.memory);
     const same = await findUnchanged(job);
-    const opened = { repo, base };
+    const expected = { repo, commit: base.commit };
     if (same !== undefined) {
-      return { body: same, memory: { ...job.snapshot.memory, commit: same.commit, opened } };
+      const { folders } = await job.snapshot.specials;
+      return { body: same, memory: { ...job.snapshot.memory, folders, commit: same.commit, expected } };
     }
     // What is only remembered may be gone from the repository, so a new record is built from what is read anew.
     const whole = job.snapshot.isRemembered ? await take(undefined) : job;
-    return { body: await store(whole), memory: { ...whole.snapshot.memory, opened } };
+    const body = await store(whole, patch);
+    const { folders } = await whole.snapshot.specials;
+    return { body, memory: { ...whole.snapshot.memory, folders, expected } };
   } finally {
+    await patch.abort();
     await opening.close();
   }
 }
@@ -217,7 +229,7 @@ async function findUnchanged(job: CaptureJob): Promise<GitDiffBody | undefined> 
   if ((await readRef(job.git, job.repo, previous.ref)) !== previous.commit) return undefined;
   const unchangedSince = previous.unchangedSince ?? previous.seq;
   return {
-    ...describe(job, previous.diffStat),
+    ...(await describe(job, previous.diffStat)),
     summary: job.options.summary ?? `Unchanged since checkpoint ${unchangedSince}`,
     commit: previous.commit,
     ref: previous.ref,
@@ -226,54 +238,60 @@ async function findUnchanged(job: CaptureJob): Promise<GitDiffBody | undefined> 
   };
 }
 
-async function store(job: CaptureJob): Promise<GitDiffBody> {
+async function store(job: CaptureJob, patch: PatchFile): Promise<GitDiffBody> {
   const { git, repo, view, base, snapshot, context } = job;
   const { directory, seq } = context;
   const ref = `refs/conductor/${context.runId}/${seq}`;
   const folder = join(directory, folderName(seq));
-  transferObjects(view.objectsDir, repo.objectsDir);
   const indexTree = job.index?.tree;
-  await Promise.all([
-    writePatch(view, base.tree, snapshot.tree, join(folder, PATCH_NAME)),
-    indexTree === undefined
-      ? undefined
-      : writePatch(view, base.tree, indexTree, join(folder, INDEX_PATCH_NAME)),
-    writeRef(git, repo, ref, snapshot.commit, join(view.gitDir, 'new-ref')),
-  ]);
-  const counter = createPatchCounter();
-  const described = (name: string, look?: (chunk: Buffer) => void): Promise<CheckpointFile> =>
-    describeFile(directory, `${folderName(seq)}/${name}`, 'git-patch', 'text/x-diff', look);
-  const files = await Promise.all([
-    described(PATCH_NAME, (chunk) => counter.add(chunk)),
+  const keep = async (): Promise<void> => {
+    transferObjects(view, repo);
+    await writeRef(git, repo, ref, snapshot.commit, join(view.gitDir, 'new-ref'));
+  };
+  const [statusFile] = await Promise.all([
     writeRecordFile(directory, seq, {
       name: 'status.z',
       format: 'porcelain-v2-z',
       mediaType: 'application/octet-stream',
       content: redactBytes(context.redactor, snapshot.status),
     }),
+    patch.finish(base.tree, snapshot.tree),
+    indexTree === undefined
+      ? undefined
+      : createPatchFile(view, join(folder, INDEX_PATCH_NAME)).finish(base.tree, indexTree),
+    // Objects move while git reads them: it finds them where they are.
+    keep(),
+  ]);
+  const counter = createPatchCounter();
+  const described = (name: string, look?: (chunk: Buffer) => void): Promise<CheckpointFile> =>
+    describeFile(directory, `${folderName(seq)}/${name}`, 'git-patch', 'text/x-diff', look);
+  const [patchFile, ...indexFiles] = await Promise.all([
+    described(PATCH_NAME, (chunk) => counter.add(chunk)),
     ...(indexTree === undefined ? [] : [described(INDEX_PATCH_NAME)]),
   ]);
   const diffStat = counter.totals();
   return {
-    ...describe(job, diffStat),
+    ...(await describe(job, diffStat)),
     summary: job.options.summary ?? `${diffStat.filesChanged} files differ from ${base.ref}`,
     commit: snapshot.commit,
     ref,
-    files,
+    files: [patchFile, statusFile, ...indexFiles],
   };
 }
 
 /** What both kinds of body have in common. */
-function describe(
+async function describe(
   job: CaptureJob,
   diffStat: GitDiffRecord['diffStat'],
-): Omit<GitDiffBody, 'summary' | 'commit' | 'ref' | 'files' | 'unchangedSince'> {
+): Promise<Omit<GitDiffBody, 'summary' | 'commit' | 'ref' | 'files' | 'unchangedSince'>> {
   const { repo, base, snapshot, context } = job;
   const redactPath = <Path extends RecordedPath>(path: Path): Path => ({
     ...path,
     path: context.redactor.redact(path.path),
   });
   const index = indexRecord(job.index);
+  const { paths } = await snapshot.specials;
+  const leftOut = [...snapshot.leftOut, ...paths.map((path) => leaveOut(path, 'special-file'))];
   return {
     type: 'git_diff',
     worktree: repo.topLevel,
@@ -285,7 +303,7 @@ function describe(
     tree: snapshot.tree,
     diffStat,
     ...(index === undefined ? {} : { index }),
-    leftOut: snapshot.leftOut.map(redactPath),
+    leftOut: leftOut.map(redactPath),
     secretPaths: snapshot.secretPaths.map(redactPath),
     rawPaths: snapshot.rawPaths,
     replay: {

@@ -35,8 +35,8 @@ export interface GitFeed {
   /** Resolves when the process has room for more; resolves at once when it is gone, `result` then says why. */
   write(chunk: Uint8Array): Promise<void>;
   end(): void;
-  /** Kills the process; `result` then rejects. */
-  kill(): void;
+  /** Kills the process, if it has not ended, and waits for its end. */
+  stop(): Promise<void>;
   readonly result: Promise<GitResult>;
 }
 
@@ -88,6 +88,7 @@ function watch(child: ChildProcess, command: GitCommand, context: WatchContext):
   const stdout: Buffer[] = [];
   let stderr = '';
   let failure: Error | undefined;
+  let isOver = false;
 
   const killGroup = (): void => {
     if (child.pid === undefined) return;
@@ -97,14 +98,14 @@ function watch(child: ChildProcess, command: GitCommand, context: WatchContext):
       if (systemErrorCode(error) !== 'ESRCH') throw error;
     }
   };
-  const stop = (reason: Error): void => {
+  const fail = (reason: Error): void => {
     failure ??= reason;
     killGroup();
   };
-  const onAbort = (): void => stop(abortReason(context.signal));
+  const onAbort = (): void => fail(abortReason(context.signal));
   context.signal?.addEventListener('abort', onAbort, { once: true });
   const timer = context.clock.setTimer(context.timeoutMs, () => {
-    stop(
+    fail(
       new CheckpointError(
         'git-timeout',
         `Cannot run git "${verb}": still running after ${context.timeoutMs} ms, expected an end`,
@@ -121,6 +122,7 @@ function watch(child: ChildProcess, command: GitCommand, context: WatchContext):
 
   const result = new Promise<GitResult>((resolve, reject) => {
     const settle = (exitCode: number | null, killedBy: string | null): void => {
+      isOver = true;
       timer.cancel();
       context.signal?.removeEventListener('abort', onAbort);
       if (failure !== undefined) reject(failure);
@@ -137,7 +139,16 @@ function watch(child: ChildProcess, command: GitCommand, context: WatchContext):
   // Whoever feeds the process looks at the result later; a failure until then is not unhandled.
   result.catch(() => undefined);
 
-  return { result, kill: killGroup, write: (chunk) => writeTo(child, chunk), end: () => child.stdin?.end() };
+  return {
+    result,
+    write: (chunk) => writeTo(child, chunk),
+    end: () => child.stdin?.end(),
+    async stop() {
+      // The number of a process that has ended may be another's by now.
+      if (!isOver) killGroup();
+      await result.catch(() => undefined);
+    },
+  };
 }
 
 function writeTo(child: ChildProcess, chunk: Uint8Array): Promise<void> {

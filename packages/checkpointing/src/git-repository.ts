@@ -207,8 +207,8 @@ const DIRECTORY_ARGS = [
   'index',
   '--show-object-format',
 ];
-/** Settings that change how files are read or matched; none of them can name a command. */
-const CARRIED_SETTINGS: ReadonlySet<string> = new Set([
+/** @internal Settings that change how files are read or matched; none of them can name a command. */
+export const CARRIED_SETTINGS: ReadonlySet<string> = new Set([
   'core.filemode',
   'core.symlinks',
   'core.ignorecase',

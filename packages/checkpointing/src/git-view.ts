@@ -101,10 +101,12 @@ function viewConfig(repo: Repository, conversions: ViewOptions['conversions']): 
     'untrackedCache = false',
     'safecrlf = false',
     'looseCompression = 1',
+    // Whoever moves an object into the repository sees to that.
+    'fsync = none',
     '[pack]',
     'compression = 1',
     '[fastimport]',
-    'unpackLimit = 100',
+    'unpackLimit = 0',
   ];
   for (const [name, value] of repo.settings) {
     const isConversion = name === 'core.autocrlf' || name === 'core.eol';

@@ -19,11 +19,11 @@ export interface IndexEntry {
   readonly isAssumed: boolean;
   /** Told to be absent from the work tree. */
   readonly isSkipped: boolean;
-  /** The blob's name; made when asked for, since few are. */
-  oid(): string;
+  /** The blob's name. */
+  readonly oid: string;
 }
 
-/** @internal Every entry in the index's order; can be walked more than once. */
+/** @internal Every entry in the index's order; can be walked more than once. An entry is valid until the next is asked for. */
 export async function listIndex(view: GitView, repo: Repository): Promise<Iterable<IndexEntry>> {
   const file = await readIndex(repo.indexFile);
   const own = file === undefined ? undefined : parseIndexFile(file, repo.objectFormat);
@@ -98,29 +98,63 @@ function nameEnd(file: Buffer, nameAt: number, flags: number): number {
   return end < 0 ? file.length : end;
 }
 
+/** One object for all entries, and nothing is made of its bytes before someone asks: of most only the folder matters. */
 function* entriesOf(file: Buffer, hashBytes: number): Generator<IndexEntry> {
-  let at = HEADER_BYTES;
+  const entry = new FileEntry(file, hashBytes);
   for (let left = file.readUInt32BE(8); left > 0; left--) {
-    const flagsAt = at + FLAGS_AT + hashBytes;
-    const flags = file.readUInt16BE(flagsAt);
-    const nameAt = nameStart(file, at, hashBytes);
-    const extended = (flags & EXTENDED) === 0 ? 0 : file.readUInt16BE(flagsAt + 2);
-    const stage = (flags >> 12) & 3;
-    const oidAt = at + FLAGS_AT;
-    yield {
-      path: file.toString('latin1', nameAt, nameEnd(file, nameAt, flags)),
-      mode: modeText(file.readUInt32BE(at + MODE_AT)),
-      stage,
-      isAssumed: (flags & ASSUME_VALID) !== 0,
-      isSkipped: stage === 0 && (extended & SKIP_WORKTREE) !== 0,
-      oid: () => file.toString('hex', oidAt, oidAt + hashBytes),
-    };
-    at = entryEnd(file, at, hashBytes);
+    yield entry;
+    entry.moveOn();
   }
 }
 
-function modeText(mode: number): string {
-  return mode === REGULAR ? '100644' : mode.toString(8).padStart(6, '0');
+class FileEntry implements IndexEntry {
+  readonly #file: Buffer;
+  readonly #hashBytes: number;
+  #at = HEADER_BYTES;
+
+  constructor(file: Buffer, hashBytes: number) {
+    this.#file = file;
+    this.#hashBytes = hashBytes;
+  }
+
+  get path(): BytePath {
+    const nameAt = nameStart(this.#file, this.#at, this.#hashBytes);
+    return this.#file.toString('latin1', nameAt, nameEnd(this.#file, nameAt, this.#flags));
+  }
+
+  get mode(): string {
+    const mode = this.#file.readUInt32BE(this.#at + MODE_AT);
+    return mode === REGULAR ? '100644' : mode.toString(8).padStart(6, '0');
+  }
+
+  get stage(): number {
+    return (this.#flags >> 12) & 3;
+  }
+
+  get isAssumed(): boolean {
+    return (this.#flags & ASSUME_VALID) !== 0;
+  }
+
+  get isSkipped(): boolean {
+    if (this.stage !== 0 || (this.#flags & EXTENDED) === 0) return false;
+    return (this.#file.readUInt16BE(this.#flagsAt + 2) & SKIP_WORKTREE) !== 0;
+  }
+
+  get oid(): string {
+    return this.#file.toString('hex', this.#at + FLAGS_AT, this.#flagsAt);
+  }
+
+  moveOn(): void {
+    this.#at = entryEnd(this.#file, this.#at, this.#hashBytes);
+  }
+
+  get #flagsAt(): number {
+    return this.#at + FLAGS_AT + this.#hashBytes;
+  }
+
+  get #flags(): number {
+    return this.#file.readUInt16BE(this.#flagsAt);
+  }
 }
 
 /** `H 100644 <oid> 0<TAB>path`, NUL-terminated. */
@@ -129,14 +163,13 @@ function* listedEntries(text: string): Generator<IndexEntry> {
     const end = text.indexOf('\0', start);
     const tab = text.indexOf('\t', start);
     const tag = text.charAt(start);
-    const oid = text.slice(start + 9, tab - 2);
     yield {
       path: text.slice(tab + 1, end),
       mode: text.slice(start + 2, start + 8),
       stage: Number(text.charAt(tab - 1)),
       isAssumed: tag === tag.toLowerCase(),
       isSkipped: tag === 'S' || tag === 's',
-      oid: () => oid,
+      oid: text.slice(start + 9, tab - 2),
     };
     start = end + 1;
   }

@@ -51,10 +51,12 @@ export async function surveyIndex(view: GitView, repo: Repository, identity: str
   const directories = new Set<BytePath>(['']);
   let lastDirectory = '';
   let hasAttributeFiles = false;
-  for (const { path, mode, isAssumed, isSkipped, oid } of index) {
+  for (const entry of index) {
+    const { path, mode } = entry;
     if (mode === '160000') gitlinks.add(path);
-    if (isSkipped ? !isSparse : isAssumed)
-      unwatched.push({ ...toEntry(path, mode, oid()), mayBeAbsent: isSkipped });
+    if (entry.isSkipped ? !isSparse : entry.isAssumed) {
+      unwatched.push({ ...toEntry(path, mode, entry.oid), mayBeAbsent: entry.isSkipped });
+    }
     if (path.endsWith('.gitattributes')) hasAttributeFiles = true;
     const directory = parentOf(path);
     if (directory !== lastDirectory) addWithParents(directories, directory);
@@ -66,7 +68,7 @@ export async function surveyIndex(view: GitView, repo: Repository, identity: str
     unwatched,
     directories,
     hasAttributeFiles,
-    files: () => [...index].filter(isWatchedFile).map(({ path, mode, oid }) => ({ path, mode, oid: oid() })),
+    files: () => [...watchedFiles(index)],
   };
 }
 
@@ -83,8 +85,10 @@ export function toEntry(path: BytePath, mode: string, oid: string): StatusEntry 
   };
 }
 
-function isWatchedFile({ mode, stage, isAssumed, isSkipped }: IndexEntry): boolean {
-  return stage === 0 && !isAssumed && !isSkipped && mode.startsWith('100');
+function* watchedFiles(index: Iterable<IndexEntry>): Generator<IndexFile> {
+  for (const { path, mode, oid, stage, isAssumed, isSkipped } of index) {
+    if (stage === 0 && !isAssumed && !isSkipped && mode.startsWith('100')) yield { path, mode, oid };
+  }
 }
 
 function addWithParents(directories: Set<BytePath>, path: BytePath): void {

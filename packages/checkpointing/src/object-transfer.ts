@@ -12,38 +12,67 @@ import {
   openSync,
   readdirSync,
   renameSync,
+  rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode } from './errors.ts';
+import type { Repository } from './git-repository.ts';
+import type { GitView } from './git-view.ts';
+import { unpackSmall } from './loose-objects.ts';
 
-/** @internal Moves every loose object and pack of `from` into `to`: at most some hundred renames, so they are not waited for one by one. */
-export function transferObjects(from: string, to: string): void {
-  const { mode } = statSync(to);
-  for (const name of readdirSync(from)) {
+/**
+ * @internal Moves every object of a view into its repository; those of a small pack arrive loose. At most some hundred small
+ * files, so they are not waited for one by one.
+ */
+export function transferObjects(view: GitView, repo: Repository): void {
+  for (const name of readdirSync(view.objectsDir)) {
     if (name === 'info') continue;
-    const files = readdirSync(join(from, name));
-    if (files.length === 0) continue;
-    const target = join(to, name);
-    makeDirectory(target, mode & 0o7777);
-    for (const file of inSafeOrder(files)) moveFile(join(from, name, file), target, file);
+    const from = join(view.objectsDir, name);
+    const files = readdirSync(from);
+    if (name === 'pack') transferPacks(view, repo, from, files);
+    else for (const file of files.filter(isFinished)) moveFile(join(from, file), folderIn(repo, name), file);
   }
 }
 
-/** A pack counts from the moment its index is there, so the index goes last. */
-function inSafeOrder(files: readonly string[]): string[] {
-  return files
-    .filter((file) => !file.startsWith('tmp_') && !file.endsWith('.keep'))
-    .sort((a, b) => Number(a.endsWith('.idx')) - Number(b.endsWith('.idx')));
+function transferPacks(view: GitView, repo: Repository, from: string, files: readonly string[]): void {
+  for (const pack of files.filter((file) => isFinished(file) && file.endsWith('.pack'))) {
+    const index = pack.replace(/pack$/, 'idx');
+    const objects = unpackSmall(join(from, pack), join(from, index), repo.objectFormat);
+    if (objects === undefined) {
+      // A pack counts from the moment its index is there, so the index goes last.
+      for (const file of [pack, index]) {
+        flush(join(from, file));
+        moveFile(join(from, file), folderIn(repo, 'pack'), file);
+      }
+      continue;
+    }
+    const written = join(view.gitDir, 'loose-object');
+    // The mode git gave the pack is what it gives any object here.
+    const mode = statSync(join(from, pack)).mode & 0o777;
+    for (const { oid, file } of objects) {
+      writeFileSync(written, file, { flag: 'wx' });
+      chmodSync(written, mode);
+      moveFile(written, folderIn(repo, oid.slice(0, 2)), oid.slice(2));
+    }
+  }
 }
 
-function makeDirectory(path: string, mode: number): void {
+function isFinished(file: string): boolean {
+  return !file.startsWith('tmp_');
+}
+
+/** A folder of the object directory, made with that directory's mode. */
+function folderIn(repo: Repository, name: string): string {
+  const path = join(repo.objectsDir, name);
   try {
     mkdirSync(path);
-    chmodSync(path, mode);
+    chmodSync(path, statSync(repo.objectsDir).mode & 0o7777);
   } catch (error) {
     if (systemErrorCode(error) !== 'EEXIST') throw error;
   }
+  return path;
 }
 
 function moveFile(from: string, directory: string, name: string): void {
@@ -53,12 +82,17 @@ function moveFile(from: string, directory: string, name: string): void {
     if (systemErrorCode(error) !== 'EXDEV') throw error;
     const temporary = join(directory, `tmp_conductor_${name}`);
     copyFileSync(from, temporary);
-    const fd = openSync(temporary, 'r');
-    try {
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
+    flush(temporary);
     renameSync(temporary, join(directory, name));
+    rmSync(from, { force: true });
+  }
+}
+
+function flush(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }

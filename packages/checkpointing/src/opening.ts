@@ -1,9 +1,10 @@
 /**
- * Opening a work tree for a capture, with status begun on what the capture before found there.
+ * Opening a work tree for a capture, with status begun on what is expected to be found there.
  * Invariant: what was begun counts only when the repository turns out to be, in every respect, what it was begun on.
  */
 import { rmSync } from 'node:fs';
-import type { Git, GitFeed, GitResult } from './git-process.ts';
+import { expectHead, isSameExpectation, type Expectation } from './expectation.ts';
+import type { Git, GitResult } from './git-process.ts';
 import { openWorktree, type OpenWorktree } from './git-repository.ts';
 import { STATUS_ARGS } from './git-status.ts';
 import { createView, removeView, type GitView } from './git-view.ts';
@@ -14,8 +15,8 @@ export interface OpeningRequest {
   readonly baseRef: string;
   /** Where to make the view; must not exist. */
   readonly directory: string;
-  /** What the capture before found. */
-  readonly remembered: OpenWorktree | undefined;
+  /** What the capture before found, if there was one. */
+  readonly remembered: Expectation | undefined;
 }
 
 /** @internal */
@@ -29,13 +30,15 @@ export interface Opening extends OpenWorktree {
 
 /** @internal */
 export async function openForCapture(git: Git, request: OpeningRequest): Promise<Opening> {
-  const { remembered } = request;
-  const guess = remembered === undefined ? undefined : begin(git, remembered, request.directory);
+  const isHead = request.baseRef === 'HEAD';
+  const expected = request.remembered ?? (isHead ? expectHead(request.worktree, git.home) : undefined);
+  const guess = expected === undefined ? undefined : begin(git, expected, request.directory);
   try {
     const opened = await openWorktree(git, request.worktree, request.baseRef);
-    if (guess !== undefined && isSame(opened, remembered)) return { ...opened, ...guess };
+    const found = { repo: opened.repo, commit: opened.base.commit };
+    if (guess !== undefined && isSameExpectation(found, expected)) return { ...opened, ...guess };
     await guess?.close();
-    const view = viewOf(git, opened, request.directory);
+    const view = viewOf(git, found, request.directory);
     return {
       ...opened,
       view,
@@ -51,49 +54,27 @@ export async function openForCapture(git: Git, request: OpeningRequest): Promise
 type Guess = Pick<Opening, 'view' | 'status' | 'close'>;
 
 /** Starting git costs as much as its answer; on a guess that nearly always holds, three of them run at once. */
-function begin(git: Git, remembered: OpenWorktree, directory: string): Guess | undefined {
+function begin(git: Git, expected: Expectation, directory: string): Guess | undefined {
   let view: GitView;
   try {
-    view = viewOf(git, remembered, directory);
+    view = viewOf(git, expected, directory);
   } catch {
     // The repository is no longer where it was: whoever opens it now will say so.
     rmSync(directory, { recursive: true, force: true });
     return undefined;
   }
-  const running = view.feed({ args: STATUS_ARGS, env: { GIT_INDEX_FILE: remembered.repo.indexFile } });
+  const running = view.feed({ args: STATUS_ARGS, env: { GIT_INDEX_FILE: expected.repo.indexFile } });
   running.end();
-  const stop = stopper(running);
   return {
     view,
     status: running.result,
     async close() {
-      await stop();
+      await running.stop();
       removeView(view);
     },
   };
 }
 
-/** A process that has ended is not killed: its number may be another's. */
-function stopper(running: GitFeed): () => Promise<void> {
-  let isRunning = true;
-  const ended = (): void => {
-    isRunning = false;
-  };
-  const end = running.result.then(ended, ended);
-  return () => {
-    if (isRunning) running.kill();
-    return end;
-  };
-}
-
-function viewOf(git: Git, { repo, base }: OpenWorktree, directory: string): GitView {
-  return createView(git, repo, { directory, head: base.commit, conversions: 'raw' });
-}
-
-function isSame(a: OpenWorktree, b: OpenWorktree | undefined): boolean {
-  return b !== undefined && textOf(a) === textOf(b);
-}
-
-function textOf({ repo, base }: OpenWorktree): string {
-  return JSON.stringify([{ ...repo, settings: [...repo.settings] }, base]);
+function viewOf(git: Git, { repo, commit }: Expectation, directory: string): GitView {
+  return createView(git, repo, { directory, head: commit, conversions: 'raw' });
 }

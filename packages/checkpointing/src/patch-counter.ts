@@ -11,7 +11,7 @@ export interface PatchCounter {
   totals(): DiffStat;
 }
 
-/** @internal For patches with git's raw list of files before them. */
+/** @internal For patches with the trees' names and git's raw list of files before them. */
 export function createPatchCounter(): PatchCounter {
   let filesChanged = 0;
   let insertions = 0;
@@ -33,7 +33,7 @@ export function createPatchCounter(): PatchCounter {
   const countLine = (start: string): void => {
     if (isInHead) {
       if (start === '') isInHead = false;
-      else filesChanged++;
+      if (start.startsWith(':')) filesChanged++;
     } else if (oldLeft > 0 || newLeft > 0) countHunkLine(start.charAt(0));
     else if (start.startsWith('@@ ')) {
       const [, oldCount = '1', newCount = '1'] = /^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@/.exec(start) ?? [];

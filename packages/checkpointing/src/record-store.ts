@@ -4,9 +4,11 @@
  * name them; so a line always has its files, and a crash leaves at most a folder without a line.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { appendFileSync, closeSync, fstatSync, mkdirSync, openSync, readSync, renameSync } from 'node:fs';
+import { open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CheckpointError, systemErrorCode } from './errors.ts';
+import { flush, writeFlushed } from './flushed-file.ts';
 import { parseIndexLine, type PruneMark } from './record-door.ts';
 import type { CheckpointFile, CheckpointRecord } from './record.ts';
 
@@ -57,12 +59,12 @@ export function folderName(seq: number): string {
   return String(seq).padStart(4, '0');
 }
 
-/** @internal Takes the next free number for this caller alone, also against other processes. */
-export async function claimSeq(directory: string): Promise<number> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  for (let seq = (await readCheckpoints(directory)).nextSeq; ; seq++) {
+/** @internal Takes the first free number from `nextSeq` on for this caller alone, also against other processes. */
+export function claimSeq(directory: string, nextSeq: number): number {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  for (let seq = nextSeq; ; seq++) {
     try {
-      await mkdir(join(directory, folderName(seq)), { mode: 0o700 });
+      mkdirSync(join(directory, folderName(seq)), { mode: 0o700 });
       return seq;
     } catch (error) {
       if (systemErrorCode(error) !== 'EEXIST') throw error;
@@ -76,8 +78,10 @@ export function workFolderName(): string {
 }
 
 /** @internal Removes what captures that were killed have left: the work folders of processes that are no more. */
-export async function sweepWorkFolders(directory: string): Promise<void> {
-  const { records } = await readCheckpoints(directory);
+export async function sweepWorkFolders(
+  directory: string,
+  records: readonly CheckpointRecord[],
+): Promise<void> {
   const finished = new Set(records.map(({ seq }) => seq));
   for (const seq of await listFolders(directory)) {
     if (finished.has(seq)) continue;
@@ -115,14 +119,8 @@ export async function writeRecordFile(
   const folder = join(directory, folderName(seq));
   const temporary = join(folder, `.${file.name}.tmp`);
   const bytes = Buffer.from(file.content);
-  const handle = await open(temporary, 'wx', 0o600);
-  try {
-    await handle.writeFile(bytes);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, join(folder, file.name));
+  await writeFlushed(temporary, bytes);
+  renameSync(temporary, join(folder, file.name));
   return {
     fileName: `${folderName(seq)}/${file.name}`,
     format: file.format,
@@ -161,16 +159,16 @@ export async function describeFile(
 /** @internal Adds the line that makes a record exist. One write; a torn line before it is closed off first. */
 export async function appendRecord(directory: string, record: CheckpointRecord): Promise<void> {
   const { directory: _where, ...stored } = record;
-  const handle = await open(join(directory, INDEX_NAME), 'a+', 0o600);
+  const fd = openSync(join(directory, INDEX_NAME), 'a+', 0o600);
   try {
-    const { size } = await handle.stat();
+    const { size } = fstatSync(fd);
     const last = Buffer.alloc(1);
-    if (size > 0) await handle.read(last, 0, 1, size - 1);
+    if (size > 0) readSync(fd, last, 0, 1, size - 1);
     const isTorn = size > 0 && last[0] !== LINE_FEED;
-    await handle.appendFile(`${isTorn ? '\n' : ''}${JSON.stringify(stored)}\n`);
-    await handle.sync();
+    appendFileSync(fd, `${isTorn ? '\n' : ''}${JSON.stringify(stored)}\n`);
+    await flush(fd);
   } finally {
-    await handle.close();
+    closeSync(fd);
   }
 }
 
@@ -183,14 +181,8 @@ export async function rewriteIndex(
   const lines = [mark, ...kept.map(({ directory: _where, ...stored }) => stored)];
   const temporary = join(directory, `.${INDEX_NAME}.tmp`);
   await rm(temporary, { force: true });
-  const handle = await open(temporary, 'wx', 0o600);
-  try {
-    await handle.writeFile(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, join(directory, INDEX_NAME));
+  await writeFlushed(temporary, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  renameSync(temporary, join(directory, INDEX_NAME));
 }
 
 /** @internal */

@@ -171,7 +171,7 @@ async function findTarget(
   if (options.onto === undefined) {
     const staged = await obtainIndexTree(bench, record, source);
     // The new index will name these blobs, so they have to outlive the view.
-    if (staged !== undefined) transferObjects(bench.view.objectsDir, bench.repo.objectsDir);
+    if (staged !== undefined) transferObjects(bench.view, bench.repo);
     const indexTree = staged ?? record.baseTree;
     return {
       tree,

@@ -2,9 +2,11 @@
  * The refs that keep snapshots alive.
  * Invariant: a ref appears as a whole or not at all, and no lock file is ever left behind.
  */
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdirSync, renameSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemErrorCode } from './errors.ts';
+import { writeFlushed } from './flushed-file.ts';
 import type { Git } from './git-process.ts';
 import type { Repository } from './git-repository.ts';
 
@@ -24,16 +26,10 @@ export async function writeRef(
 ): Promise<void> {
   if (areRefsFiles(repo)) {
     const target = join(repo.commonDir, ref);
-    await mkdir(dirname(target), { recursive: true });
-    const handle = await open(scratch, 'wx', 0o644);
+    mkdirSync(dirname(target), { recursive: true });
+    await writeFlushed(scratch, `${commit}\n`, 0o644);
     try {
-      await handle.writeFile(`${commit}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    try {
-      await rename(scratch, target);
+      renameSync(scratch, target);
       return;
     } catch (error) {
       if (systemErrorCode(error) !== 'EXDEV') throw error;

@@ -21,7 +21,8 @@ import type { StatusEntry } from './git-status.ts';
 import type { GitView } from './git-view.ts';
 import type { Redactor } from './options.ts';
 import type { LeftOutPath, RecordedPath } from './record.ts';
-import { lookAround, type SurroundingsMemory } from './surroundings.ts';
+import type { SpecialFiles } from './special-files.ts';
+import { lookAround, type Surroundings, type SurroundingsMemory } from './surroundings.ts';
 import { createWorktreeReader } from './worktree-reader.ts';
 
 /** @internal What one capture leaves for the next of the same work tree. */
@@ -58,13 +59,17 @@ export interface SnapshotRequest {
 export interface Snapshot {
   readonly tree: string;
   readonly commit: string;
+  /** Without the special files. */
   readonly leftOut: readonly LeftOutPath[];
+  /** Still looked for while the snapshot is stored. */
+  readonly specials: Promise<SpecialFiles>;
   readonly secretPaths: readonly RecordedPath[];
   readonly rawPaths: readonly RecordedPath[];
   readonly status: Buffer;
   /** True when nothing was built: the commit is an earlier capture's, and may be gone. */
   readonly isRemembered: boolean;
-  readonly memory: CaptureMemory;
+  /** What the next capture needs, but for the folders. */
+  readonly memory: Omit<CaptureMemory, 'folders'>;
 }
 
 /** @internal */
@@ -85,7 +90,8 @@ export async function takeSnapshot(request: SnapshotRequest): Promise<Snapshot> 
 async function snapshotWith(request: SnapshotRequest, session: ImportSession): Promise<Snapshot> {
   const { repo, memory } = request;
   const seen = await lookAround({ ...request, head: request.base.commit });
-  const { entries, unseen } = seen;
+  const { entries } = seen;
+  const specials = findUnlisted(seen);
   const context: ChangeContext = {
     reader: createWorktreeReader(repo.topLevel, repo.objectFormat),
     limits: request.limits,
@@ -108,7 +114,8 @@ async function snapshotWith(request: SnapshotRequest, session: ImportSession): P
     return {
       tree: memory.tree,
       commit: memory.commit,
-      leftOut: [...unseen, ...changes.leftOut],
+      leftOut: [...seen.unseen, ...changes.leftOut],
+      specials,
       secretPaths,
       rawPaths: memory.rawPaths,
       status: seen.status,
@@ -121,7 +128,8 @@ async function snapshotWith(request: SnapshotRequest, session: ImportSession): P
   refuseIfAsked(request, outcome.secretPaths);
   return {
     ...imported,
-    leftOut: [...unseen, ...outcome.leftOut],
+    leftOut: [...seen.unseen, ...outcome.leftOut],
+    specials,
     secretPaths: outcome.secretPaths,
     rawPaths: outcome.rawPaths,
     status: seen.status,
@@ -136,6 +144,17 @@ async function snapshotWith(request: SnapshotRequest, session: ImportSession): P
       fingerprint: outcome.isComplete ? fingerprintOf(changes.removed, outcome.known) : undefined,
     },
   };
+}
+
+/** A special file that took a tracked one's place is among the entries as well. */
+function findUnlisted({ entries, specials }: Surroundings): Promise<SpecialFiles> {
+  const unlisted = specials.then(({ paths, folders }) => {
+    if (paths.length === 0) return { paths, folders };
+    const listed = new Set(entries.map(({ path }) => path));
+    return { paths: paths.filter((path) => !listed.has(path)), folders };
+  });
+  unlisted.catch(() => undefined);
+  return unlisted;
 }
 
 /** One import that is started at most once, whoever asks first. */

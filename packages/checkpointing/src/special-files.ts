@@ -111,4 +111,5 @@ function nextTurn(): Promise<void> {
 }
 
 const UNREADABLE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP']);
-const FOLDERS_PER_TURN = 100;
+/** Few enough that whoever hears from git meanwhile is not kept waiting. */
+const FOLDERS_PER_TURN = 25;

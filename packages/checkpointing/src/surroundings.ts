@@ -42,20 +42,25 @@ export interface Surroundings {
   /** What cannot be captured whatever it holds. */
   readonly unseen: readonly LeftOutPath[];
   readonly status: Buffer;
-  /** For the next capture. */
-  readonly kept: SurroundingsMemory;
+  /** What the next capture needs, but for the folders. */
+  readonly kept: Omit<SurroundingsMemory, 'folders'>;
+  /** What git never mentions; it may also be among the entries. Nothing but the record waits for it. */
+  readonly specials: Promise<SpecialFiles>;
 }
 
 /** @internal */
 export async function lookAround(request: SurroundingsRequest): Promise<Surroundings> {
   const { repo, view, git } = request;
-  const [statusRun, ignored, around] = await Promise.all([
+  const surveying = surveyNow(request);
+  const specials = surveying.then((survey) => findSpecials(request, survey));
+  // Looked at later, if at all: a capture that fails before has its own reason.
+  specials.catch(() => undefined);
+  const [statusRun, ignored, survey] = await Promise.all([
     request.startedStatus ?? view.run({ args: STATUS_ARGS, env: { GIT_INDEX_FILE: repo.indexFile } }),
     listIgnored(request),
-    lookBesideStatus(request),
+    surveying,
   ]);
   const status = parseStatus(statusRun.stdout);
-  const { survey, specials } = around;
   const listed = new Set(status.entries.map(({ path }) => path));
   const isNew = ({ path }: StatusEntry): boolean => !listed.has(path);
   const unwatched = (survey?.unwatched ?? []).filter(isNew);
@@ -72,32 +77,31 @@ export async function lookAround(request: SurroundingsRequest): Promise<Surround
     unseen: [
       ...status.nestedRepositories.map((path) => leaveOut(path, 'nested-repository')),
       ...dirty.map((path) => leaveOut(path, 'submodule-changed')),
-      ...specials.paths.filter((path) => !listed.has(path)).map((path) => leaveOut(path, 'special-file')),
       ...unfaithful.filtered.filter((path) => !listed.has(path)).map((path) => leaveOut(path, 'filtered')),
       ...unreadableDirectories(statusRun.stderr),
     ],
     status: statusRun.stdout,
-    kept: { survey, folders: specials.folders, unfaithful },
+    kept: { survey, unfaithful },
+    specials,
   };
 }
 
-/** What goes on while git is busy with its status. */
-async function lookBesideStatus(
-  request: SurroundingsRequest,
-): Promise<{ readonly survey: IndexSurvey | undefined; readonly specials: SpecialFiles }> {
-  const { repo, view, memory, nowMs } = request;
+async function surveyNow({ repo, view, memory }: SurroundingsRequest): Promise<IndexSurvey | undefined> {
   const identity = await indexIdentity(repo);
-  let survey = memory?.survey;
-  if (identity === undefined) survey = undefined;
-  else if (survey?.identity !== identity) survey = await surveyIndex(view, repo, identity);
-  const specials = await findSpecialFiles({
+  if (identity === undefined) return undefined;
+  const known = memory?.survey;
+  return known?.identity === identity ? known : surveyIndex(view, repo, identity);
+}
+
+function findSpecials(request: SurroundingsRequest, survey: IndexSurvey | undefined): Promise<SpecialFiles> {
+  const { repo, view, memory, nowMs } = request;
+  return findSpecialFiles({
     view,
     repo,
     tracked: survey?.directories ?? new Set(['']),
     known: memory?.folders ?? new Map<BytePath, KnownFolder>(),
     nowMs,
   });
-  return { survey, specials };
 }
 
 async function checkFidelity(

@@ -2,8 +2,10 @@
  * Comparing two trees: files, counts, patch.
  * Invariant: the flags leave nothing to the user's configuration, so equal trees always give equal output.
  */
-import { open, rename } from 'node:fs/promises';
+import { closeSync, openSync, renameSync, rmSync } from 'node:fs';
 import { bytePathToText, splitNul, type BytePath } from './byte-path.ts';
+import { flush } from './flushed-file.ts';
+import type { GitFeed } from './git-process.ts';
 import type { GitView } from './git-view.ts';
 import type { DiffStat } from './record.ts';
 
@@ -44,20 +46,51 @@ export async function listTreeChanges(
   return parseChanges(splitNul(stdout));
 }
 
+/** @internal A patch that git writes into a new file. */
+export interface PatchFile {
+  /** Starts git ahead of time, so that it is up when the trees are. */
+  start(): void;
+  /** Writes the patch between two trees, which must be there by now. */
+  finish(from: string, to: string): Promise<void>;
+  /** Takes back what was started; does nothing after `finish`. */
+  abort(): Promise<void>;
+}
+
 /**
- * @internal Writes the patch into a new file; it goes there straight from git. Before the patch stands the list of files git
- * calls raw, which `git apply` skips.
+ * @internal The patch goes into the file straight from git. Before it stand the names of the trees and the list of files git calls
+ * raw, which `git apply` skips.
  */
-export async function writePatch(view: GitView, from: string, to: string, path: string): Promise<void> {
+export function createPatchFile(view: GitView, path: string): PatchFile {
   const temporary = `${path}.tmp`;
-  const handle = await open(temporary, 'wx', 0o600);
-  try {
-    if (from !== to) await view.run({ args: [...PATCH_ARGS, '--raw', from, to], stdoutFd: handle.fd });
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, path);
+  let started: { readonly fd: number; readonly feed: GitFeed } | undefined;
+  const start = (): NonNullable<typeof started> => {
+    const fd = openSync(temporary, 'wx', 0o600);
+    return { fd, feed: view.feed({ args: [...PATCH_ARGS, '--raw', '--stdin'], stdoutFd: fd }) };
+  };
+  return {
+    start() {
+      started ??= start();
+    },
+    async finish(from, to) {
+      const { fd, feed } = started ?? start();
+      started = undefined;
+      try {
+        if (from !== to) await feed.write(Buffer.from(`${from} ${to}\n`));
+        feed.end();
+        await feed.result;
+        await flush(fd);
+      } finally {
+        closeSync(fd);
+      }
+      renameSync(temporary, path);
+    },
+    async abort() {
+      if (started === undefined) return;
+      await started.feed.stop();
+      closeSync(started.fd);
+      rmSync(temporary);
+    },
+  };
 }
 
 /** @internal The patch of one path as text. Bytes of its name that are not UTF-8 match any byte: arguments are text. */

@@ -85,6 +85,13 @@ function indexOf(repo: GitRepo): Buffer {
   return readFileSync(join(repo.path, '.git/index'));
 }
 
-function plain(entries: Iterable<IndexEntry>): (Omit<IndexEntry, 'oid'> & { readonly oid: string })[] {
-  return [...entries].map((entry) => ({ ...entry, oid: entry.oid() }));
+function plain(entries: Iterable<IndexEntry>): IndexEntry[] {
+  return Array.from(entries, ({ path, mode, stage, isAssumed, isSkipped, oid }) => ({
+    path,
+    mode,
+    stage,
+    isAssumed,
+    isSkipped,
+    oid,
+  }));
 }
