@@ -12,11 +12,13 @@ import {
   parseCandidateRow,
   parseClaimableRow,
   parseCountRow,
+  parseGateRow,
   parseInteger,
   parseJobRow,
   parseText,
   rowToLease,
   type ClaimableRow,
+  type GateRow,
   type JobRow,
   type ReadLargeValue,
 } from './rows.ts';
@@ -32,6 +34,8 @@ export interface ClaimContext {
   readonly defaultRetries: number;
   /** The kind served last: the next claim starts after it, so that every kind gets its turn. */
   lastKind: string;
+  /** Whether the last claim found nothing, so that a look without the write lock pays before the next. */
+  isIdle: boolean;
 }
 
 /** @internal Checks a claim of a named job; throws TypeError or RangeError. */
@@ -65,31 +69,33 @@ export function requireClaimNext(request: ClaimNextRequest): ClaimNextRequest {
   return request;
 }
 
-/** @internal Ends expired leases and lets due jobs through the gate, a bounded number at a time. */
-function sweep(context: ClaimContext, nowMs: number): void {
+function lookAtGate(context: ClaimContext, nowMs: number): GateRow {
+  return parseGateRow(context.writes.gate.get({ nowMs }));
+}
+
+/** Ends expired leases and lets due jobs through the gate, a bounded number at a time. */
+function sweep(context: ClaimContext, gate: GateRow, nowMs: number): void {
   const { writes } = context;
   const bounds = { nowMs, limit: SWEEP_LIMIT };
-  if (writes.hasExpired.get({ nowMs }) !== undefined) {
+  if (gate.has_expired === 1) {
     writes.recordExpired.run(bounds);
     writes.expire.run({ ...bounds, retryAtMs: nowMs });
   }
-  if (writes.hasWaiting.get({ nowMs }) !== undefined) writes.promote.run(bounds);
+  if (gate.has_waiting === 1) writes.promote.run(bounds);
 }
 
-/** @internal Whether a sweep or a claim could change anything; lets idle workers look without a write lock. */
+/** @internal Whether a sweep or a claim may change anything; lets idle workers look without a write lock. */
 export function isAnythingDue(context: ClaimContext, nowMs: number): boolean {
-  return (
-    context.reads.hasReady.get({}) !== undefined ||
-    context.writes.hasExpired.get({ nowMs }) !== undefined ||
-    context.writes.hasWaiting.get({ nowMs }) !== undefined
-  );
+  if (!context.isIdle || context.reads.hasReady.get({}) !== undefined) return true;
+  const gate = lookAtGate(context, nowMs);
+  return gate.has_expired === 1 || gate.has_waiting === 1;
 }
 
 /** @internal Takes one named job. */
 export function claimNamed(context: ClaimContext, request: ClaimRequest, nowMs: number): ClaimResult {
   const { kind, key } = request;
   if (isPaused(context, kind)) return { outcome: 'refused', reason: 'paused' };
-  sweep(context, nowMs);
+  sweep(context, lookAtGate(context, nowMs), nowMs);
   const stored = context.reads.job.get({ kind, key });
   const refusal = refusalOf(stored === undefined ? undefined : parseJobRow(stored), request, nowMs);
   if (refusal !== undefined) return refusal;
@@ -111,7 +117,16 @@ export function claimNext(
   limit: number,
   nowMs: number,
 ): Lease[] {
-  sweep(context, nowMs);
+  const leases = takeNext(context, request, limit, nowMs);
+  context.isIdle = leases.length === 0;
+  return leases;
+}
+
+function takeNext(context: ClaimContext, request: ClaimNextRequest, limit: number, nowMs: number): Lease[] {
+  const gate = lookAtGate(context, nowMs);
+  sweep(context, gate, nowMs);
+  const isAnyJobWanted = request.kinds === undefined && request.limits === undefined;
+  if (limit === 1 && isAnyJobWanted && gate.has_paused === 0) return claimInTurn(context, request, nowMs);
   const room = createRoom(context, request.limits);
   const leases: Lease[] = [];
   let kinds = kindsInTurn(context, request.kinds);
@@ -130,6 +145,15 @@ export function claimNext(
     kinds = served;
   }
   return leases;
+}
+
+/** The same for one job of whatever kind is next, with one query: half the statements of the general way. */
+function claimInTurn(context: ClaimContext, request: ClaimNextRequest, nowMs: number): Lease[] {
+  const stored = context.reads.readyInTurn.get({ lastKind: context.lastKind });
+  if (stored === undefined) return [];
+  const row = parseClaimableRow(stored);
+  context.lastKind = row.kind;
+  return [claimRow(context, row, context.tokens.take(1), request, nowMs)];
 }
 
 /** Which jobs may still start under the limits; counts what it gives away. */

@@ -16,6 +16,8 @@ export interface DueSignalsOptions {
   readonly pollMs: number;
   /** The next instant at which a job falls due or a lease expires, UTC ms. */
   readonly nextInstantMs: () => number | undefined;
+  /** Whether a job is ready for a worker. */
+  readonly hasReady: () => boolean;
 }
 
 /** @internal The signals, and what the store tells them. */
@@ -26,7 +28,7 @@ export interface DueSignalSource extends DueSignals {
   noteMore(): void;
   /** Jobs became due: tell everybody. */
   wake(): void;
-  /** Room became free under a limit: tell everybody soon, many at once. */
+  /** Room became free under a limit: tell everybody soon, many at once, if there is a job to take it. */
   wakeSoon(): void;
   /** Ends every wait with false and lets go of everything. */
   close(): void;
@@ -34,7 +36,7 @@ export interface DueSignalSource extends DueSignals {
 
 /** @internal */
 export function createDueSignals(options: DueSignalsOptions): DueSignalSource {
-  const { clock, bell, pollMs, nextInstantMs } = options;
+  const { clock, bell, pollMs, nextInstantMs, hasReady } = options;
   const listeners = new Set<() => void>();
   const waiters = new Set<(isDue: boolean) => void>();
   let isRung = true;
@@ -122,7 +124,7 @@ export function createDueSignals(options: DueSignalsOptions): DueSignalSource {
         SOON_MS,
         () => {
           soonTimer = undefined;
-          wake();
+          if (hasReady()) wake();
         },
         { keepAlive: false },
       );

@@ -45,6 +45,7 @@ export function createEngine(
       tokens: createTokenSource(writes, randomInt(1, MAX_OWNER)),
       defaultRetries,
       lastKind: '',
+      isIdle: true,
     },
     finish: { writes, selectFailures: reads.failures, retry, random },
     slots: { statements: slots, enqueue },

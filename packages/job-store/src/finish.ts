@@ -15,7 +15,14 @@ import type {
   SucceedResult,
 } from './results.ts';
 import { requireRetryPolicy, retryDelayMs, type RetryPolicy } from './retry-policy.ts';
-import { LARGE_VALUE_BITS, parseEndedRow, parseFailedRow, parseHeartbeatRow, parseInteger } from './rows.ts';
+import {
+  LARGE_VALUE_BITS,
+  parseEndedRow,
+  parseFailedRow,
+  parseHeartbeatRow,
+  parseInteger,
+  parseStatus,
+} from './rows.ts';
 import type { Prepared, WriteStatements } from './statements.ts';
 
 /** @internal What finishing needs of its connection. */
@@ -78,7 +85,7 @@ export function requireRun(run: AttemptRun): AttemptRun {
   return run;
 }
 
-/** @internal Ends many attempts well with two statements, however many there are. */
+/** @internal Ends many attempts well: with two statements, however many there are, once that costs less. */
 export function succeedMany(
   context: FinishContext,
   successes: readonly PreparedSuccess[],
@@ -86,7 +93,7 @@ export function succeedMany(
 ): SucceedResult[] {
   const jobIds = new Set(successes.map(({ jobId }) => jobId));
   // Two leases of one job cannot both be current; one by one, each gets its own answer.
-  if (jobIds.size !== successes.length)
+  if (successes.length < MIN_SET || jobIds.size !== successes.length)
     return successes.map((success) => succeedOne(context, success, nowMs));
   const statusByJobId = succeedDistinct(context, successes, nowMs);
   return successes.map((success) => toSucceedResult(context, success, statusByJobId.get(success.jobId)));
@@ -94,8 +101,18 @@ export function succeedMany(
 
 /** @internal Ends one attempt well. */
 export function succeedOne(context: FinishContext, success: PreparedSuccess, nowMs: number): SucceedResult {
-  const statusByJobId = succeedDistinct(context, [success], nowMs);
-  return toSucceedResult(context, success, statusByJobId.get(success.jobId));
+  const { jobId, token, watermark, result } = success;
+  const isResultLarge = isLarge(result);
+  context.writes.recordSuccess.run({ jobId, token, nowMs });
+  const status = context.writes.succeedOne.get({
+    jobId,
+    token,
+    watermark,
+    result: isResultLarge ? null : result,
+    largeResult: isResultLarge ? LARGE_VALUE_BITS.result : 0,
+    nowMs,
+  });
+  return toSucceedResult(context, success, status === undefined ? undefined : parseStatus(status));
 }
 
 /** Answers the new status of each job whose lease was current. */
@@ -112,7 +129,7 @@ function succeedDistinct(
     ),
   );
   context.writes.recordSuccesses.run({ leases, nowMs });
-  const rows = context.writes.succeed.all({ leases, nowMs }).map(parseEndedRow);
+  const rows = context.writes.succeedMany.all({ leases, nowMs }).map(parseEndedRow);
   return new Map(rows.map((row) => [row.job_id, row.status]));
 }
 
@@ -191,3 +208,4 @@ export function noteRun(context: FinishContext, lease: Lease, run: AttemptRun): 
 
 const LEASE_LOST: LeaseLost = { outcome: 'lease-lost' };
 const MAX_ERROR_LENGTH = 16_000;
+const MIN_SET = 4;

@@ -53,21 +53,23 @@ function createStore(db: Database, settings: Settings): SqliteJobStore {
   const connection = { path, clock, random, busyTimeoutMs };
   const engine = createEngine(db, settings);
   const transactions = createTransactions({ ...connection, db });
+  /** Nobody could catch what fails in a timer; the slow look goes on. */
+  const readInTimer = (read: () => unknown): unknown => {
+    try {
+      return read();
+    } catch (error) {
+      logger.warn({ err: error, path }, 'due.unknown');
+      return undefined;
+    }
+  };
   const signals = createDueSignals({
     clock,
     bell: openBell(`${path}-bell`, clock, logger),
     pollMs: settings.pollMs,
-    nextInstantMs: () => {
-      try {
-        return toInteger(engine.readStatements.nextInstant.get({}));
-      } catch (error) {
-        // This runs in a timer, where nobody could catch it; the slow look goes on.
-        logger.warn({ err: error, path }, 'due.unknown');
-        return undefined;
-      }
-    },
+    nextInstantMs: () => toInteger(readInTimer(() => engine.readStatements.nextInstant.get({}))),
+    hasReady: () => readInTimer(() => engine.readStatements.hasReady.get({})) !== undefined,
   });
-  const onCommitted = (verbs: ReadonlySet<AnyVerb>): void => wakeFor(verbs, signals, engine);
+  const onCommitted = (verbs: ReadonlySet<AnyVerb>): void => wakeFor(verbs, signals);
   const group = createGroupCommit({ ...connection, db, onCommitted });
   const leadership = createLeadership(connection, engine, transactions);
   const upkeep = createUpkeep({
@@ -185,7 +187,7 @@ function openLeadershipFile(connection: Connection): Promise<Database> {
 }
 
 /** Tells waiting workers, in all processes, what the commit may mean for them. */
-function wakeFor(verbs: ReadonlySet<AnyVerb>, signals: DueSignalSource, engine: Engine): void {
+function wakeFor(verbs: ReadonlySet<AnyVerb>, signals: DueSignalSource): void {
   let hasRoom = false;
   for (const { wakes } of verbs) {
     if (wakes === 'for-work') {
@@ -194,7 +196,7 @@ function wakeFor(verbs: ReadonlySet<AnyVerb>, signals: DueSignalSource, engine: 
     }
     if (wakes === 'for-room') hasRoom = true;
   }
-  if (hasRoom && engine.readStatements.hasReady.get({}) !== undefined) signals.wakeSoon();
+  if (hasRoom) signals.wakeSoon();
 }
 
 /** Keeps the signals up to date about claims, so that a wait after an empty claim misses nothing. */

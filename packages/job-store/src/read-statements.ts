@@ -65,6 +65,7 @@ export interface ReadStatements {
   readonly hasReadyOfKind: Prepared;
   readonly hasReady: Prepared;
   readonly readyOfKind: Prepared;
+  readonly readyInTurn: Prepared;
   readonly readyKeysOfKind: Prepared;
   readonly claimable: Prepared;
   readonly runningByKind: Prepared;
@@ -96,6 +97,13 @@ select job_id, kind, key, attempt, input_watermark, payload, large_values from j
 where queue = 1 and kind = ${HIDDEN_KIND}
 order by priority desc, due_at_ms, key
 limit ${HIDDEN_LIMIT}`),
+    readyInTurn: prepare(`
+select job_id, kind, key, attempt, input_watermark, payload, large_values from jobs
+where queue = 1
+  and kind = coalesce((select min(kind) from jobs where queue = 1 and kind > @lastKind || ''),
+                      (select min(kind) from jobs where queue = 1))
+order by priority desc, due_at_ms, key
+limit 1`),
     readyKeysOfKind: prepare(`
 select job_id, concurrency_key from jobs
 where queue = 1 and kind = ${HIDDEN_KIND}

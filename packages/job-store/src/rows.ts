@@ -86,6 +86,13 @@ export interface CountRow {
   readonly count: number;
 }
 
+/** @internal What a claim has to see to first; 0 or 1 each. */
+export interface GateRow {
+  readonly has_expired: number;
+  readonly has_waiting: number;
+  readonly has_paused: number;
+}
+
 /** @internal A job that could be claimed. */
 export interface CandidateRow {
   readonly job_id: number;
@@ -114,7 +121,11 @@ export const parseCountRow = (row: unknown): CountRow => countRow.parse(row);
 /** @internal */
 export const parseCandidateRow = (row: unknown): CandidateRow => candidateRow.parse(row);
 /** @internal */
+export const parseGateRow = (row: unknown): GateRow => gateRow.parse(row);
+/** @internal */
 export const parseInteger = (value: unknown): number => integer.parse(value);
+/** @internal */
+export const parseStatus = (value: unknown): JobStatus => status.parse(value);
 /** @internal */
 export const parseText = (value: unknown): string => z.string().parse(value);
 
@@ -329,4 +340,5 @@ const failedRow = z.strictObject({
 });
 const heartbeatRow = z.strictObject({ lease_until_ms: integer, is_cancel_requested: integer });
 const countRow = z.strictObject({ name: z.string(), count: integer });
+const gateRow = z.strictObject({ has_expired: integer, has_waiting: integer, has_paused: integer });
 const candidateRow = z.strictObject({ job_id: integer, concurrency_key: maybeText });

@@ -36,6 +36,12 @@ on conflict (kind, key) do update set
   updated_at_ms   = @nowMs
 where @watermark is null or @watermark > input_watermark`;
 
+/** What a claim has to see to before it hands out: one look instead of three. */
+const GATE = `
+select exists (select 1 from jobs where status = 'running' and lease_until_ms <= @nowMs) as has_expired,
+       exists (select 1 from jobs where queue = 2 and coalesce(retry_at_ms, due_at_ms) <= @nowMs) as has_waiting,
+       exists (select 1 from paused_kinds) as has_paused`;
+
 /** Moves jobs from waiting to ready once their instant has come, a bounded number at a time. */
 const PROMOTE = `
 update jobs set queue = 1
@@ -71,32 +77,46 @@ const LEASES = `
         value ->> 3 as new_result, value ->> 4 as large_result
  from json_each(@leases)) as lease`;
 
+const RECORD_SUCCESS = `
+insert into job_attempts (${ATTEMPT_COLUMNS})
+select ${ATTEMPT_VALUES}, 'succeeded', null
+from jobs
+where job_id = @jobId and token = @token`;
+
 const RECORD_SUCCESSES = `
 insert into job_attempts (${ATTEMPT_COLUMNS})
 select ${ATTEMPT_VALUES}, 'succeeded', null
 from ${LEASES} cross join jobs on job_id = lease_job_id and token = lease_token`;
 
-const COVERED = `max(last_success_watermark, coalesce(success_watermark, claimed_watermark))`;
+const COVERED = (watermark: string): string =>
+  `max(last_success_watermark, coalesce(${watermark}, claimed_watermark))`;
 
-const SUCCEED = `
-update jobs set
-  status = case when input_watermark <= ${COVERED} then 'done'
+const SUCCEED_SET = (covered: string, result: string, isLarge: string): string => `
+  status = case when input_watermark <= ${covered} then 'done'
                 when cancel_watermark >= input_watermark then 'cancelled'
                 else 'pending' end,
-  queue  = case when input_watermark <= ${COVERED} or cancel_watermark >= input_watermark then 0
+  queue  = case when input_watermark <= ${covered} or cancel_watermark >= input_watermark then 0
                 when due_at_ms <= @nowMs then 1
                 else 2 end,
-  last_success_watermark = ${COVERED},
-  input_watermark        = max(input_watermark, ${COVERED}),
-  result          = new_result,
-  large_values    = (large_values & 1) | large_result,
+  last_success_watermark = ${covered},
+  input_watermark        = max(input_watermark, ${covered}),
+  result          = ${result},
+  large_values    = (large_values & 1) | ${isLarge},
   failed_attempts = 0,
   last_error      = null,
   token           = null,
   worker_id       = null,
   lease_until_ms  = null,
   finished_at_ms  = @nowMs,
-  updated_at_ms   = @nowMs
+  updated_at_ms   = @nowMs`;
+
+const SUCCEED_ONE = `
+update jobs set ${SUCCEED_SET(COVERED('@watermark'), '@result', '@largeResult')}
+where job_id = @jobId and token = @token
+returning status`;
+
+const SUCCEED_MANY = `
+update jobs set ${SUCCEED_SET(COVERED('success_watermark'), 'new_result', 'large_result')}
 from ${LEASES}
 where job_id = lease_job_id and token = lease_token
 returning job_id, status`;
@@ -200,15 +220,16 @@ export interface WriteStatements extends TokenStatements {
   readonly enqueueReturning: Prepared;
   readonly markLargePayload: Prepared;
   readonly putLargeValue: Prepared;
-  readonly hasWaiting: Prepared;
+  readonly gate: Prepared;
   readonly promote: Prepared;
-  readonly hasExpired: Prepared;
   readonly recordExpired: Prepared;
   readonly expire: Prepared;
   readonly claim: Prepared;
   readonly createForClaim: Prepared;
+  readonly recordSuccess: Prepared;
   readonly recordSuccesses: Prepared;
-  readonly succeed: Prepared;
+  readonly succeedOne: Prepared;
+  readonly succeedMany: Prepared;
   readonly recordOne: Prepared;
   readonly fail: Prepared;
   readonly release: Prepared;
@@ -233,13 +254,8 @@ export function prepareWrites(db: Database): WriteStatements {
     putLargeValue: prepare(`
 insert into job_large_values (job_id, name, value) values (@jobId, @name, @value)
 on conflict (job_id, name) do update set value = excluded.value`),
-    hasWaiting: prepare(
-      'select 1 from jobs where queue = 2 and coalesce(retry_at_ms, due_at_ms) <= @nowMs limit 1',
-    ).pluck(),
+    gate: prepare(GATE),
     promote: prepare(PROMOTE),
-    hasExpired: prepare(
-      `select 1 from jobs where status = 'running' and lease_until_ms <= @nowMs limit 1`,
-    ).pluck(),
     recordExpired: prepare(RECORD_EXPIRED),
     expire: prepare(EXPIRE),
     counter: prepare('select value, owner from job_tokens'),
@@ -248,8 +264,10 @@ on conflict (job_id, name) do update set value = excluded.value`),
     createForClaim: prepare(`
 insert into jobs (kind, key, queue, priority, input_watermark, due_at_ms, max_retries, created_at_ms, updated_at_ms)
 values (@kind, @key, 1, 0, 1, @nowMs, @defaultRetries, @nowMs, @nowMs)`),
+    recordSuccess: prepare(RECORD_SUCCESS),
     recordSuccesses: prepare(RECORD_SUCCESSES),
-    succeed: prepare(SUCCEED),
+    succeedOne: prepare(SUCCEED_ONE).pluck(),
+    succeedMany: prepare(SUCCEED_MANY),
     recordOne: prepare(RECORD_ONE),
     fail: prepare(FAIL),
     release: prepare(RELEASE),

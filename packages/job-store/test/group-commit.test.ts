@@ -42,6 +42,36 @@ describe('group commit', () => {
     expect((await store.get('build', 'app'))?.lastSuccessWatermark).toBe(10_001);
   });
 
+  test.each([1, 2, 3, 4, 5, 9])(
+    'given %i successes of one turn, among them one that is late and one with newer input, when they run, each gets its own answer',
+    async (count) => {
+      const { store } = await setup();
+      const claim = { workerId: 'w', leaseMs: 1000, limit: count };
+      const jobs = Array.from({ length: count }, (_, i) => ({ kind: 'build', key: `${i}` }));
+      await store.enqueueMany(jobs);
+      const leases = await store.claimNext(claim);
+      if (leases[0] !== undefined) await store.release(leases[0], { dueAtMs: 1e15 });
+      if (leases[1] !== undefined) await store.enqueue(jobs[1] ?? BUILD);
+      const large = 'x'.repeat(1000);
+
+      const results = await Promise.all(leases.map((lease) => store.succeed(lease, { result: large })));
+
+      const [late, newer] = [{ outcome: 'lease-lost' }, { outcome: 'succeeded', status: 'pending' }];
+      expect(results).toEqual(
+        [late, newer, ...leases.slice(2).map(() => ({ outcome: 'succeeded', status: 'done' }))].slice(
+          0,
+          count,
+        ),
+      );
+      const attempts = await Promise.all(jobs.map(({ kind, key }) => store.attempts(kind, key)));
+      expect(attempts.map((list) => list.map(({ outcome }) => outcome))).toEqual(
+        leases.map((_, index) => [index === 0 ? 'released' : 'succeeded']),
+      );
+      const stored = (await store.list()).jobs.map(({ result }) => result);
+      expect(stored).toEqual(leases.map((_, index) => (index === 0 ? undefined : large)));
+    },
+  );
+
   test('given an answered call, when another connection looks, it sees it', async () => {
     const { path, store } = await setup();
     const other = new Database(path, { readonly: true });
