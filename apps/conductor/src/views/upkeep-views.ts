@@ -120,7 +120,7 @@ const worktree = {
 };
 
 /** One work tree. */
-export const worktreeView: z.ZodType<WorktreeView> = view<WorktreeView>(
+const worktreeView: z.ZodType<WorktreeView> = view<WorktreeView>(
   'WorktreeView',
   'A work tree of a task',
   {
