@@ -18,7 +18,7 @@ export const openApiRoutes: FastifyPluginAsync = async (app) => {
 };
 
 /** Makes the document. */
-export function createOpenApi(): Json {
+function createOpenApi(): Json {
   const paths: Record<string, Record<string, unknown>> = {};
   const add = (path: string, method: string, operation: Json): void => {
     const name = path.replaceAll(/:(\w+)/g, '{$1}');
