@@ -1,7 +1,7 @@
 /**
  * Finds runs among many without reading them all: task ids carry their time, so a page reads its own runs only.
  * Invariant: what is remembered is checked against the file system by one look at each use; a record that has changed
- * is read again.
+ * is read again. An ended run never changes, so one that a filter leaves out is passed by.
  */
 import { existsSync, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
@@ -9,6 +9,7 @@ import path from 'node:path';
 
 import type { Clock } from '@conductor-run/clock';
 import {
+  isTerminalStatus,
   LoggingError,
   openRun,
   resolveRunPaths,
@@ -104,6 +105,12 @@ export function createRunIndex(runsDir: string, clock: Clock): RunIndex {
     return undefined;
   }
 
+  /** A run that has ended stays as it ended: what is remembered of it needs no look. */
+  function cannotBe(taskId: string, runId: string, status: RunStatus): boolean {
+    const known = records.get(path.join(runsDir, taskId, runId))?.run.state.status;
+    return known !== undefined && known !== status && isTerminalStatus(known);
+  }
+
   /** A task is older than its runs, and hardly ever by much: the search begins at the run's own time and goes back. */
   async function findById(runId: string): Promise<RunSummary | undefined> {
     const tasks = await allTasks();
@@ -136,6 +143,7 @@ export function createRunIndex(runsDir: string, clock: Clock): RunIndex {
           looked += 1;
           if (looked % LOOKS_PER_TURN === 0) await nextTurn();
           last = `${task.timeMs}~${task.taskId}~${runId}`;
+          if (status !== undefined && cannotBe(task.taskId, runId, status)) continue;
           try {
             const run = read(task.taskId, runId);
             if (status === undefined || run.state.status === status) runs.push(run);
