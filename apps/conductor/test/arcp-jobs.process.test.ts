@@ -81,8 +81,8 @@ describe('a submitted job', () => {
     const job = await client.submit({ agent: 'flood' });
     const told = await read(job);
 
-    expect(messagesOf(told, 'info').slice(0, 100)).toEqual(
-      Array.from({ length: 100 }, (_, at) => `${at + 1}`),
+    expect(messagesOf(told, 'info').slice(0, 1_000)).toEqual(
+      Array.from({ length: 1_000 }, (_, at) => `${at + 1}`),
     );
     expect(messagesOf(told, 'info').length).toBeLessThan(2_000);
     const [warning, ...more] = messagesOf(told, 'warn');
