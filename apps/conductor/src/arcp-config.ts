@@ -11,7 +11,7 @@ export interface ArcpConfig {
 export const SHARED_PRINCIPAL = 'local';
 
 /** The `arcp:` part of the file. */
-export const arcpSchema: z.ZodType<ArcpConfig, unknown> = z
+export const arcpSchema: z.ZodType<ArcpConfig> = z
   .strictObject({
     tokens: z
       .record(

@@ -166,7 +166,7 @@ async function main(folder: string): Promise<void> {
       execArgv: ['--expose-gc'],
     });
     const url = await new Promise<string>((resolve) =>
-      child.once('message', (text) => resolve(String(text))),
+      child.once('message', (text) => resolve(text as string)),
     );
     await measure(url);
     const before = await ask(child);

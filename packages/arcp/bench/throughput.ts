@@ -54,7 +54,7 @@ async function compare(folder: string): Promise<void> {
   );
   const own = await Promise.all(
     children.map(
-      (child) => new Promise<string>((resolve) => child.once('message', (url) => resolve(String(url)))),
+      (child) => new Promise<string>((resolve) => child.once('message', (url) => resolve(url as string))),
     ),
   );
   const contenders: [string, string][] = [

@@ -37,26 +37,25 @@ describe('inbox', () => {
   test('given slow messages, when they come in one turn, the rest has its turn later, in order, and reading stops meanwhile', async () => {
     const { inbox, seen } = setup();
 
-    for (const message of [5, 6, 7, 1]) inbox.put(message);
+    const messages = Array.from({ length: 80 }, (_, at) => at + 1);
+    for (const message of messages) inbox.put(message);
     const first = [...seen];
     await turn();
     const second = [...seen];
     await turn();
-    await turn();
 
-    expect(first).toEqual([5, 'full']);
-    expect(second).toEqual([5, 'full', 6]);
-    expect(seen).toEqual([5, 'full', 6, 7, 1, 'empty']);
+    expect(first).toEqual([...messages.slice(0, 32), 'full']);
+    expect(second).toEqual([...first, ...messages.slice(32, 64)]);
+    expect(seen).toEqual([...second, ...messages.slice(64), 'empty']);
   });
 
   test('given messages that wait, when the connection ends, they are forgotten', async () => {
     const { inbox, seen } = setup();
-    inbox.put(5);
-    inbox.put(6);
+    for (let at = 0; at < 40; at += 1) inbox.put(1);
 
     inbox.clear();
     await turn();
 
-    expect(seen).toEqual([5, 'full']);
+    expect(seen).toEqual([...Array.from({ length: 32 }, () => 1), 'full']);
   });
 });

@@ -1,6 +1,7 @@
 /**
- * How many lines of output become events, by the time at which they were written: how late they are read, and by how
- * many processes one after the other, changes nothing. Invariant: of any second no more than twice the rate passes.
+ * How many lines of output become events, by the time at which they were seen in the log: how late they are read, and by
+ * how many processes one after the other, changes nothing. Invariant: in any time no more passes than the rate allows
+ * for it, and one burst.
  */
 
 /** Counts lines. */
@@ -8,7 +9,7 @@ export interface LineBudget {
   /**
    * Whether one more may pass.
    *
-   * @param atMs - when it was written, UTC milliseconds; `undefined` when nobody knows: together with the one before
+   * @param atMs - when it was seen, UTC milliseconds; `undefined` when nobody knows: together with the one before
    */
   take(atMs: number | undefined): boolean;
 }
@@ -16,16 +17,17 @@ export interface LineBudget {
 /**
  * Makes a budget that starts full and fills up again at its rate.
  *
- * @param linesPerSecond - the rate, and how many may pass at once
+ * @param linesPerSecond - the rate
+ * @param burst - how many may pass at once: what a busy machine sees late, it sees together
  */
-export function createLineBudget(linesPerSecond: number): LineBudget {
-  let left = linesPerSecond;
+export function createLineBudget(linesPerSecond: number, burst: number): LineBudget {
+  let left = burst;
   let lastMs = Number.NEGATIVE_INFINITY;
   return {
     take(atMs = lastMs) {
       // The system's clock may have been set back meanwhile.
       const elapsedMs = Number.isFinite(lastMs) ? Math.max(0, atMs - lastMs) : 0;
-      left = Math.min(linesPerSecond, left + (elapsedMs / 1_000) * linesPerSecond);
+      left = Math.min(burst, left + (elapsedMs / 1_000) * linesPerSecond);
       lastMs = atMs;
       if (left < 1) return false;
       left -= 1;

@@ -83,7 +83,7 @@ async function tellLines(
   cursor: Cursor,
   { signal, clock }: Telling,
 ): Promise<void> {
-  const budget = createLineBudget(MAX_LINES_PER_SECOND);
+  const budget = createLineBudget(MAX_LINES_PER_SECOND, MAX_LINES_AT_ONCE);
   const lines = openRun(paths, { clock }).lines({
     follow: true,
     channel: 'stdout',
@@ -153,4 +153,5 @@ function createQuestions(job: AgentJob, toldSeq: number): Questions {
 
 /** Lines of stdout that become events; a client that wants all of a flood reads the log. */
 const MAX_LINES_PER_SECOND = 100;
+const MAX_LINES_AT_ONCE = 1_000;
 const MAX_LINE_LENGTH = 8_192;

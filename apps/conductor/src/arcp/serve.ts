@@ -26,7 +26,7 @@ import { toAgents } from './agents.ts';
 import { createJobHost } from './job-host.ts';
 
 /** Where clients connect. */
-export const ARCP_PATH = '/arcp';
+const ARCP_PATH = '/arcp';
 
 /** A running runtime; whoever starts it stops it. */
 export interface ArcpServer {

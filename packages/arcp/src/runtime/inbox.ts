@@ -34,6 +34,7 @@ export function createInbox<Message>(options: InboxOptions<Message>): Inbox<Mess
   const { clock, take, onFull, onEmpty } = options;
   let waiting: Message[] = [];
   let turnEndsMs: number | undefined;
+  let takenThisTurn = 0;
 
   const endTurn = (): void => {
     turnEndsMs = undefined;
@@ -44,6 +45,7 @@ export function createInbox<Message>(options: InboxOptions<Message>): Inbox<Mess
     while (taken < messages.length && !isTurnOver()) {
       const message = messages[taken];
       taken += 1;
+      takenThisTurn += 1;
       if (message !== undefined) take(message);
       // Taking it may have ended the connection.
       if (waiting !== messages) return;
@@ -53,9 +55,12 @@ export function createInbox<Message>(options: InboxOptions<Message>): Inbox<Mess
   };
   const beginTurn = (): void => {
     turnEndsMs = clock.monotonicMs() + TURN_MS;
+    takenThisTurn = 0;
     setImmediate(endTurn);
   };
-  const isTurnOver = (): boolean => turnEndsMs !== undefined && clock.monotonicMs() >= turnEndsMs;
+  // A few in any case: on a busy machine the time may have passed without us.
+  const isTurnOver = (): boolean =>
+    turnEndsMs !== undefined && takenThisTurn >= MIN_MESSAGES && clock.monotonicMs() >= turnEndsMs;
 
   return {
     put(message) {
@@ -65,6 +70,7 @@ export function createInbox<Message>(options: InboxOptions<Message>): Inbox<Mess
         onFull();
       } else {
         if (turnEndsMs === undefined) beginTurn();
+        takenThisTurn += 1;
         take(message);
       }
     },
@@ -77,3 +83,4 @@ export function createInbox<Message>(options: InboxOptions<Message>): Inbox<Mess
 
 /** A turn with several busy connections still answers everybody within a blink. */
 const TURN_MS = 4;
+const MIN_MESSAGES = 32;
