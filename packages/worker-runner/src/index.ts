@@ -27,6 +27,7 @@ export { createPsProcessTable, type RunProgram } from './ps-process-table.ts';
 export type { CheckedRequest } from './request-schema.ts';
 export type {
   CheckpointRequest,
+  StepIdentity,
   StepKind,
   StepLimits,
   StepRequest,
