@@ -35,6 +35,7 @@ export type AdoptionKind =
   | 'finished'
   | 'owned'
   | 'foreign'
+  | 'unreadable'
   | 'never-started'
   | 'exited'
   | 'running'
@@ -95,13 +96,13 @@ function isLookedAfter(owner: RunOwner | undefined, meta: RunMeta, deps: StepDep
   return identity !== undefined && isProcessAlive(deps.host.processes, identity);
 }
 
-function readFinished(paths: RunPaths): StepResult | undefined {
+/** The result, if it is whole; a damaged one is written anew, from the state that was durable. */
+export function readFinished(paths: RunPaths): StepResult | undefined {
   try {
     const result = readStepResult(paths.runDir);
     if (result !== undefined) removePrivateFiles(paths.runDir);
     return result;
   } catch {
-    // Torn by a power cut: the run is settled again, from the state that was durable.
     return undefined;
   }
 }

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 
 import { resolveRunPaths, type RunPaths } from '@conductor-run/logging';
 
-import type { AdoptionKind } from './adopt-run.ts';
-import { systemCodeOf } from './errors.ts';
+import { readFinished, type AdoptionKind } from './adopt-run.ts';
+import { systemCodeOf, WorkerRunnerError } from './errors.ts';
 import type { Authorizer } from './event-channel.ts';
 import { isProcessAlive } from './process-table.ts';
 import type { ModuleSpec } from './lease.ts';
@@ -38,12 +38,15 @@ export interface AdoptedRun {
   readonly paths: RunPaths;
   /**
    * What was found: `finished` has a result, `owned` is looked after by a live process, `foreign` belongs to another
-   * host; the others were taken over: `never-started`, `exited`, `running`, `nobody-alive`, `rebooted`.
+   * host, `unreadable` has a damaged record and was left alone; the others were taken over: `never-started`, `exited`,
+   * `running`, `nobody-alive`, `rebooted`.
    */
   readonly kind: AdoptionKind;
+  /** Why the run could not be adopted, for `unreadable`. */
+  readonly error?: WorkerRunnerError;
   /** The lease it was started under, while the run has not ended. */
   readonly lease?: unknown;
-  /** Its result, when it has one; pending for a run that is still at work. Absent for `foreign`. */
+  /** Its result, when it has one; pending for a run that is still at work. Absent for `foreign` and `unreadable`. */
   readonly result?: Promise<StepResult>;
   /** Asks for its end, for a run at work. */
   readonly cancel?: SupervisedStep['cancel'];
@@ -67,9 +70,19 @@ export async function adoptRuns(
   const found = findOpenRuns(runsDir);
   let supervisor: Promise<SupervisorConnection> | undefined;
   const reach = (): Promise<SupervisorConnection> => (supervisor ??= reachSupervisor(runsDir, access));
-  const adopted = await Promise.all(found.map((paths) => adoptOne(paths, options, access, reach)));
+  const adopted = await Promise.all(found.map((paths) => adoptIfReadable(paths, options, access, reach)));
   if (supervisor !== undefined) (await supervisor).close();
   return adopted;
+}
+
+/** A run whose record is damaged must not keep the others from being adopted. */
+async function adoptIfReadable(...run: Parameters<typeof adoptOne>): Promise<AdoptedRun> {
+  try {
+    return await adoptOne(...run);
+  } catch (error) {
+    if (!(error instanceof WorkerRunnerError) || error.code === 'supervisor-unavailable') throw error;
+    return { paths: run[0], kind: 'unreadable', error };
+  }
 }
 
 async function adoptOne(
@@ -79,7 +92,7 @@ async function adoptOne(
   reach: () => Promise<SupervisorConnection>,
 ): Promise<AdoptedRun> {
   const { keeper, authorize } = options;
-  const finished = readStepResult(paths.runDir);
+  const finished = readFinished(paths);
   if (finished !== undefined) return { paths, kind: 'finished', result: Promise.resolve(finished) };
   const lease = readPlan(paths.runDir)?.lease?.lease;
   const known = lease === undefined ? { paths } : { paths, lease };

@@ -15,27 +15,30 @@ export interface Decisions {
 export function decisionsOf(socket: LineSocket): Decisions {
   const known = decisionsBySocket.get(socket);
   if (known !== undefined) return known;
-  const open = new Map<number, (answer: unknown) => void>();
+  const open = new Map<number, { answer(value: unknown): void; giveUp(): void }>();
   let last = 0;
   const decisions: Decisions = {
     decide: (question) =>
       new Promise((resolve, reject) => {
-        const gone = (): void => reject(new Error('The one who decides is gone'));
+        const giveUp = (): void => reject(new Error('The one who decides is gone'));
         if (socket.closed.aborted) {
-          gone();
+          giveUp();
           return;
         }
         last += 1;
-        open.set(last, (value) => resolve(parseAnswer(value)));
-        socket.closed.addEventListener('abort', gone, { once: true });
+        open.set(last, { answer: (value) => resolve(parseAnswer(value)), giveUp });
         socket.send({ ask: last, question });
       }),
-    /** Takes the answer to question `id`. */
     take(id, value) {
-      open.get(id)?.(value);
+      open.get(id)?.answer(value);
       open.delete(id);
     },
   };
+  const loseAll = (): void => {
+    for (const question of open.values()) question.giveUp();
+    open.clear();
+  };
+  socket.closed.addEventListener('abort', loseAll, { once: true });
   decisionsBySocket.set(socket, decisions);
   return decisions;
 }

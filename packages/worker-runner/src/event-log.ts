@@ -2,12 +2,12 @@
  * `events.ndjson`: the structured events of a run, numbered, each with the offset of the raw file it was read up to.
  * Invariant: an event is stored exactly once, also when its reader is killed between reading and storing.
  */
-import { closeSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs';
+import { closeSync, openSync, truncateSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { z } from 'zod';
 
-import { systemCodeOf } from './errors.ts';
+import { readIfThere } from './files.ts';
 import { STEP_EVENT_KINDS, type ReportedEvent, type StepEvent } from './step-events.ts';
 
 /** The file's name inside a run directory. */
@@ -77,7 +77,7 @@ export function readStepEvents(runDir: string): readonly StepEvent[] {
 }
 
 function readLog(path: string): { stored: StoredEvents; goodBytes: number; totalBytes: number } {
-  const content = readIfThere(path);
+  const content = readIfThere(path) ?? Buffer.alloc(0);
   const events: StepEvent[] = [];
   const answeredIds = new Set<string>();
   let rawOffset = 0;
@@ -109,15 +109,6 @@ export function parseStoredLine(
   if ('answered' in parsed.data) return parsed.data;
   const { rawOffset, id, ...event } = parsed.data;
   return { event: { ...event, ...(id === undefined ? {} : { id }) }, rawOffset };
-}
-
-function readIfThere(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return Buffer.alloc(0);
-    throw error;
-  }
 }
 
 function parseJson(text: string): unknown {

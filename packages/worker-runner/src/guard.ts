@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { writeWhole } from './run-record.ts';
+import { writeWhole } from './files.ts';
 import { runMarkOf } from './wrapper.ts';
 
 /** A run under guard. */

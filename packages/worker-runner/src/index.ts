@@ -29,6 +29,7 @@ export { createPsProcessTable, type RunProgram } from './ps-process-table.ts';
 export type { CheckedRequest } from './request-schema.ts';
 export type {
   CheckpointRequest,
+  StepIdentity,
   StepKind,
   StepLimits,
   StepRequest,

@@ -2,9 +2,11 @@
  * Follows a file that another process appends lines to.
  * Invariant: every complete line is handed over once, in order, with the offset after it; a line without its newline waits.
  */
-import { closeSync, fstatSync, openSync, readSync, watch, type FSWatcher } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 
 import type { Clock, Timer } from '@conductor-run/clock';
+
+import { watchPath } from './files.ts';
 
 /** What to follow, and who is told. */
 export interface LineFollowerOptions {
@@ -78,7 +80,7 @@ export function followLines(options: LineFollowerOptions): LineFollower {
   const drain = (): void => {
     while (takeNext());
   };
-  const watcher = watchFile(options.path, drain);
+  const watcher = watchPath(options.path, drain);
   const poll = (): void => {
     drain();
     if (!isClosed) timer = options.clock.setTimer(POLL_MS, poll, { keepAlive: false });
@@ -95,15 +97,6 @@ export function followLines(options: LineFollowerOptions): LineFollower {
       closeSync(fd);
     },
   };
-}
-
-/** Watching only makes it faster: where the system has no watches left, the poll does all the work. */
-function watchFile(path: string, onChange: () => void): FSWatcher | undefined {
-  try {
-    return watch(path, { persistent: false }, onChange).on('error', () => undefined);
-  } catch {
-    return undefined;
-  }
 }
 
 const NEWLINE = 10;

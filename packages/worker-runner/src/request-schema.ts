@@ -7,25 +7,11 @@ import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 
 import { WorkerRunnerError } from './errors.ts';
-import type { StepKind, StepRequest, StepSecret, WorkerKind } from './request.ts';
+import type { StepIdentity, StepRequest, StepSecret } from './request.ts';
 import { whyRefusedVariable } from './step-env.ts';
 
 /** A request with every default filled in. `undefined` stands for "no bound". */
-export interface CheckedRequest {
-  /** As in `StepRequest`. */
-  readonly taskId: string;
-  /** As in `StepRequest`. */
-  readonly stepId: string;
-  /** As in `StepRequest`. */
-  readonly runId: string;
-  /** From 1. */
-  readonly attempt: number;
-  /** As in `StepRequest`. */
-  readonly stepName: string;
-  /** As in `StepRequest`. */
-  readonly stepKind: StepKind;
-  /** As in `StepRequest`. */
-  readonly workerKind: WorkerKind;
+export interface CheckedRequest extends StepIdentity {
   /** As in `StepRequest`. */
   readonly command: readonly string[] | string;
   /** In seconds; `undefined` for no bound. */

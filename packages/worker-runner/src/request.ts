@@ -94,8 +94,8 @@ export interface StepSecret {
   readonly value: string;
 }
 
-/** One step to execute. */
-export interface StepRequest {
+/** Which step of which task, and which execution of it. */
+export interface StepIdentity {
   /** The task the step belongs to; a plain name as `logging` defines it. */
   readonly taskId: string;
   /** The step inside the task. */
@@ -110,6 +110,10 @@ export interface StepRequest {
   readonly stepKind: StepKind;
   /** Who executes it. */
   readonly workerKind: WorkerKind;
+}
+
+/** One step to execute. */
+export interface StepRequest extends StepIdentity {
   /** An argument list, or a line for `/bin/sh`. May be empty only for the function executor. */
   readonly command: readonly string[] | string;
   /** Wall time the step may take, in seconds; absent for no bound. */

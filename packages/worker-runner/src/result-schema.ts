@@ -1,10 +1,10 @@
 /** The door for envelopes read back from disk, and their published JSON Schema. Invariant: both come from one source. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { z } from 'zod';
 
-import { systemCodeOf, WorkerRunnerError } from './errors.ts';
+import { WorkerRunnerError } from './errors.ts';
+import { readIfThere } from './files.ts';
 import type { StepResult } from './result.ts';
 
 /** The envelope's file name inside a run directory. */
@@ -40,14 +40,8 @@ export function parseStepResult(value: unknown): StepResult {
  * @throws {@link WorkerRunnerError} with code `record-unreadable`
  */
 export function readStepResult(runDir: string): StepResult | undefined {
-  let text: string;
-  try {
-    text = readFileSync(join(runDir, RESULT_FILE), 'utf8');
-  } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-  return parseStepResult(parseJson(text, runDir));
+  const content = readIfThere(join(runDir, RESULT_FILE));
+  return content === undefined ? undefined : parseStepResult(parseJson(content.toString('utf8'), runDir));
 }
 
 function parseJson(text: string, runDir: string): unknown {

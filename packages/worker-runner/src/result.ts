@@ -1,7 +1,7 @@
 /** What a step leaves behind, as one envelope: returned to the caller and, byte for byte the same JSON, kept in `result.json`. */
 import type { LifecycleEvent, RunState } from '@conductor-run/logging';
 
-import type { StepKind, WorkerKind } from './request.ts';
+import type { StepIdentity } from './request.ts';
 
 /** How a step ended. */
 export type StepOutcome =
@@ -132,7 +132,7 @@ export interface LogSummary {
 }
 
 /** One step's result. */
-export interface StepResult {
+export interface StepResult extends StepIdentity {
   /** Version of this envelope. */
   readonly schemaVersion: 1;
   /** Whether the step did what it should: only `completed` and `prepared` do. */
@@ -145,20 +145,6 @@ export interface StepResult {
   readonly needsHuman: boolean;
   /** Whether it could not go on for now. */
   readonly blocked: boolean;
-  /** The task. */
-  readonly taskId: string;
-  /** The step. */
-  readonly stepId: string;
-  /** The run. */
-  readonly runId: string;
-  /** The attempt, from 1. */
-  readonly attempt: number;
-  /** The step's name. */
-  readonly stepName: string;
-  /** Its kind. */
-  readonly stepKind: StepKind;
-  /** Who executed it. */
-  readonly workerKind: WorkerKind;
   /** When the work started, UTC milliseconds; absent when it never did. */
   readonly startedAt?: number;
   /** When it ended, UTC milliseconds. */

@@ -2,22 +2,13 @@
  * The runner's own files of a run: the plan (what is needed to go on after a crash), the owners, and the result.
  * Invariant: each is written beside and moved into place, so that a reader finds all of it or nothing.
  */
-import {
-  closeSync,
-  fsyncSync,
-  linkSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { linkSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { z } from 'zod';
 
 import { systemCodeOf } from './errors.ts';
+import { readIfThere, writePrivate, writeWhole } from './files.ts';
 import type { ProcessIdentity } from './process-table.ts';
 import type { CheckedRequest } from './request-schema.ts';
 import { RESULT_FILE } from './result-schema.ts';
@@ -117,7 +108,7 @@ export function claimRun(
 ): boolean {
   const path = ownerPath(runDir, (former?.epoch ?? 0) + 1);
   const temporary = `${path}.${self.pid}.tmp`;
-  writeFile(temporary, JSON.stringify({ ...self, socketPath }), false);
+  writePrivate(temporary, JSON.stringify({ ...self, socketPath }));
   try {
     linkSync(temporary, path);
     return true;
@@ -129,30 +120,14 @@ export function claimRun(
   }
 }
 
-/** @internal Writes a file beside its place and moves it there. */
-export function writeWhole(path: string, content: string, options: { durable?: boolean } = {}): void {
-  const temporary = `${path}.tmp`;
-  writeFile(temporary, content, options.durable === true);
-  renameSync(temporary, path);
-}
-
-/** @internal Parses a JSON file; `undefined` when it is not there or not JSON. */
+/** `undefined` when it is not there or not JSON. */
 function readJson(path: string): unknown {
+  const content = readIfThere(path);
+  if (content === undefined) return undefined;
   try {
-    return JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    if (error instanceof SyntaxError || systemCodeOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-function writeFile(path: string, content: string, durable: boolean): void {
-  const fd = openSync(path, 'w', FILE_MODE);
-  try {
-    writeSync(fd, content);
-    if (durable) fsyncSync(fd);
-  } finally {
-    closeSync(fd);
+    return JSON.parse(content.toString('utf8'));
+  } catch {
+    return undefined;
   }
 }
 
@@ -161,7 +136,6 @@ function ownerPath(runDir: string, epoch: number): string {
 }
 
 const OWNER_PATTERN = /^owner\.(\d+)\.json$/u;
-const FILE_MODE = 0o600;
 const ownerSchema = z.object({
   pid: z.int(),
   startTime: z.number(),

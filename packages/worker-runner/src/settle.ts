@@ -12,6 +12,7 @@ import { WorkerRunnerError } from './errors.ts';
 import { EVENT_LOG_FILE } from './event-log.ts';
 import type { StepExit } from './executor.ts';
 import { judge, type Verdict } from './outcome.ts';
+import type { StepIdentity } from './request.ts';
 import { RESULT_FILE } from './result-schema.ts';
 import type { ResultPaths, StepMetrics, StepOutcome, StepResult } from './result.ts';
 import { removePlan, writeResult } from './run-record.ts';
@@ -115,13 +116,7 @@ async function buildResult(
     summary: verdict.summary,
     needsHuman: verdict.needsHuman,
     blocked: verdict.blocked,
-    taskId: request.taskId,
-    stepId: request.stepId,
-    runId: request.runId,
-    attempt: request.attempt,
-    stepName: request.stepName,
-    stepKind: request.stepKind,
-    workerKind: request.workerKind,
+    ...identityOf(request),
     ...(exit.how === 'deferred' || exit.how === 'not-started'
       ? {}
       : { startedAt: state.startedAt ?? startedAtMs }),
@@ -156,6 +151,11 @@ async function buildResult(
     survivors: exit.survivors ?? [],
     adopted: isAdopted,
   };
+}
+
+function identityOf(request: StepIdentity): StepIdentity {
+  const { taskId, stepId, runId, attempt, stepName, stepKind, workerKind } = request;
+  return { taskId, stepId, runId, attempt, stepName, stepKind, workerKind };
 }
 
 function measure(

@@ -136,14 +136,12 @@ export function followRun(
         if (!isRecoverable(error)) throw error;
       }
       const result = readStepResult(runDir);
-      if (result !== undefined) {
-        connection.close();
-        return result;
-      }
+      if (result !== undefined) return result;
       connection = await reconnect(paths, connection, access);
     }
   };
-  const result = waitForResult();
+  // A connection that is left open keeps the supervisor from ending.
+  const result = waitForResult().finally(() => connection.close());
   // Whoever never asks for the result must not be ended by its failure.
   result.catch(() => undefined);
   return {

@@ -23,6 +23,7 @@ export type {
   StepContext,
   StepEventKind,
   StepExit,
+  StepIdentity,
   StepKind,
   StepLimits,
   StepRequest,

@@ -4,12 +4,12 @@
  * since the step itself could write that file.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { readFileSync, watch, type FSWatcher } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Clock, Timer } from '@conductor-run/clock';
 
 import { messageOf, systemCodeOf } from './errors.ts';
+import { readIfThere, watchPath } from './files.ts';
 import type { Host } from './host.ts';
 import { isProcessAlive, type ProcessIdentity } from './process-table.ts';
 import { WRAPPER_FILES, wrapCommand } from './wrapper.ts';
@@ -106,7 +106,7 @@ export function attachWorker(
 ): WorkerProcess {
   const exited = new Promise<WorkerExit>((resolve) => {
     let timer: Timer | undefined;
-    const watcher = watchDirectory(runDir, () => look());
+    const watcher = watchPath(runDir, () => look());
     const stop = (): void => {
       timer?.cancel();
       watcher?.close();
@@ -131,8 +131,7 @@ export function attachWorker(
 
 /** The exit status the wrapper wrote; `undefined` until the whole line is there. */
 export function readExitFile(runDir: string): number | undefined {
-  const text = readTextIfThere(join(runDir, WRAPPER_FILES.exit));
-  const match = /(?:^|\n)(\d{1,3})\n$/u.exec(text ?? '');
+  const match = /(?:^|\n)(\d{1,3})\n$/u.exec(readText(join(runDir, WRAPPER_FILES.exit)));
   return match === null ? undefined : Number(match[1]);
 }
 
@@ -145,8 +144,7 @@ export function readPidFile(
   bootId: string | undefined,
   recorded?: ProcessIdentity,
 ): ProcessIdentity | undefined {
-  const text = readTextIfThere(join(runDir, WRAPPER_FILES.pid)) ?? '';
-  const match = /^(\d+) (.*)\n/su.exec(text);
+  const match = /^(\d+) (.*)\n/su.exec(readText(join(runDir, WRAPPER_FILES.pid)));
   if (match === null) return undefined;
   const pid = Number(match[1]);
   const stat = match[2] ?? '';
@@ -157,7 +155,7 @@ export function readPidFile(
 
 /** CPU time of the step in ms, as the shell's `times` counted it: the second line, user and system time of children. */
 export function readCpuMs(runDir: string): number | undefined {
-  const line = (readTextIfThere(join(runDir, WRAPPER_FILES.exit)) ?? '').split('\n')[1] ?? '';
+  const line = readText(join(runDir, WRAPPER_FILES.exit)).split('\n')[1] ?? '';
   const match = /^(\d+)m([\d.]+)s (\d+)m([\d.]+)s/u.exec(line);
   if (match === null) return undefined;
   const [, userMinutes, userSeconds, systemMinutes, systemSeconds] = match.map(Number);
@@ -175,22 +173,8 @@ export function findLiveWrapper(
   return identity !== undefined && isProcessAlive(host.processes, identity) ? identity : undefined;
 }
 
-function readTextIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-/** Watching only makes it faster than the poll. */
-function watchDirectory(path: string, onChange: () => void): FSWatcher | undefined {
-  try {
-    return watch(path, { persistent: false }, onChange).on('error', () => undefined);
-  } catch {
-    return undefined;
-  }
+function readText(path: string): string {
+  return readIfThere(path)?.toString('utf8') ?? '';
 }
 
 const POLL_MS = 250;

@@ -1,4 +1,4 @@
-/** Runs the setup commands of a new work tree. Invariant: a command that fails or takes too long leaves no process behind. */
+/** Runs the setup commands of a new work tree. Invariant: whatever a command does, its process group ends with it. */
 import { spawn } from 'node:child_process';
 
 import type { Clock } from '@conductor-run/clock';

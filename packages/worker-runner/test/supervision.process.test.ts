@@ -13,7 +13,8 @@ import {
   startSupervised,
 } from '../src/index.ts';
 import { countingStep } from './fixtures/counting-step.ts';
-import { until } from './fixtures/setup.ts';
+import { expectEnvelope } from './fixtures/envelope.ts';
+import { isAlive, until } from './fixtures/setup.ts';
 import { quick, setupSupervised } from './fixtures/supervised.ts';
 
 /** In the shell: until the test says so. */
@@ -98,6 +99,49 @@ describe('startSupervised', () => {
 
     expect(adopted?.kind).toBe('never-started');
     expect(await adopted?.result).toMatchObject({ outcome: 'lost', reason: 'never_started' });
+  });
+
+  test('given a run whose record is damaged, when runs are adopted, it is named and the others are not held up', async () => {
+    const { requestOf, runsDir, killSupervisor, wrapperOf } = setupSupervised();
+    const damaged = await startSupervised(requestOf('sleep 300'), quick);
+    const whole = await startSupervised(requestOf('sleep 300'), quick);
+    const wrapper = await wrapperOf(damaged.runId);
+    for (const step of [damaged, whole]) step.detach();
+    await killSupervisor();
+    process.kill(-wrapper, 'SIGKILL');
+    const metaPath = join(damaged.runDir, 'meta.json');
+    const meta = readFileSync(metaPath, 'utf8');
+    writeFileSync(metaPath, meta.slice(0, 20));
+
+    const adopted = await adoptRuns(runsDir, quick);
+
+    const byId = new Map(adopted.map((run) => [run.paths.runId, run]));
+    expect(byId.get(damaged.runId)).toMatchObject({
+      kind: 'unreadable',
+      error: { code: 'record-unreadable' },
+    });
+    expect(byId.get(damaged.runId)?.result).toBeUndefined();
+    await byId.get(whole.runId)?.cancel?.();
+    expectEnvelope(await byId.get(whole.runId)?.result);
+    writeFileSync(metaPath, meta);
+    const [repaired] = await adoptRuns(runsDir, quick);
+    expect(await repaired?.result).toMatchObject({ outcome: 'lost', reason: 'killed_from_outside' });
+  });
+
+  test('given a result that is damaged, when adopted, it is written anew from the state', async () => {
+    const { requestOf, runsDir, supervisorPid } = setupSupervised();
+    const step = await startSupervised(requestOf('exit 3'), quick);
+    const { paths } = await step.result;
+    await until('the supervisor to end', () => !isAlive(supervisorPid()));
+    writeFileSync(paths.resultPath, readFileSync(paths.resultPath, 'utf8').slice(0, 100));
+    // As long as nobody has acknowledged it, a result is looked at.
+    writeFileSync(join(paths.runDir, 'unacknowledged'), '');
+
+    const [adopted] = await adoptRuns(runsDir, quick);
+
+    const result = await adopted?.result;
+    expectEnvelope(result);
+    expect(result).toMatchObject({ outcome: 'failed', exitCode: 3, adopted: true });
   });
 
   test('given another process of the user, when it cancels, asks and takes a checkpoint, the supervisor answers', async () => {

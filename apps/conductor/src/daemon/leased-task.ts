@@ -84,6 +84,7 @@ export async function adoptTasks(options: DaemonOptions): Promise<readonly LeftT
   for (const run of runs) {
     const { taskId, runId } = run.paths;
     const { result } = run;
+    if (run.error !== undefined) logger.warn({ err: run.error, taskId, runId }, 'run.unreadable');
     if (run.kind === 'foreign' || result === undefined || newestByTask.get(taskId) !== run) continue;
     // A live process, this one or another daemon or a `conductor run`, goes on with its task by itself.
     const lock = lockTask(taskDirOf(config.settings, taskId));
