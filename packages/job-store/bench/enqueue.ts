@@ -25,7 +25,7 @@ async function bareInsert(dir: string, name: string, values: string, more: objec
   await (await openJobStore({ path })).close();
   const db = new Database(path);
   db.pragma('synchronous = normal');
-  db.pragma('wal_autocheckpoint = 4000');
+  db.pragma('wal_autocheckpoint = 2000');
   const insert = db.prepare<[object]>(`
 insert into jobs (kind, key, queue, priority, concurrency_key, input_watermark, due_at_ms, max_retries, payload,
                   created_at_ms, updated_at_ms)

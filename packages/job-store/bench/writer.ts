@@ -1,8 +1,12 @@
 /** Writes jobs in a tight loop until it is killed. */
 import { openJobStore } from '@conductor-run/job-store';
 
-const [path = '', name = '', batch = '50'] = process.argv.slice(2);
-const store = await openJobStore({ path, busyTimeoutMs: 60_000 });
+const [path = '', name = '', batch = '50', durability] = process.argv.slice(2);
+const store = await openJobStore({
+  path,
+  durability: durability === 'power' ? 'power' : 'process',
+  busyTimeoutMs: 60_000,
+});
 process.send?.('ready');
 for (let i = 0; ; i += 1) {
   await store.enqueueMany(

@@ -4,8 +4,8 @@ import { dirname } from 'node:path';
 import type { Database } from 'better-sqlite3';
 
 /**
- * @internal Copies what `source` sees, from one moment in time, and closes it. Writers go on meanwhile; the copy is
- * made in small steps between which the event loop runs.
+ * @internal Copies what `source` sees, from one moment in time. Writers go on meanwhile; the copy is made in small steps
+ * between which the event loop runs.
  */
 export async function backUpFile(source: Database, path: string): Promise<void> {
   const partPath = `${path}.part`;
@@ -18,7 +18,7 @@ export async function backUpFile(source: Database, path: string): Promise<void> 
     await rename(partPath, path);
     await syncPath(dirname(path));
   } finally {
-    source.close();
+    source.exec('rollback');
     await rm(partPath, { force: true });
   }
 }

@@ -103,7 +103,7 @@ export function succeedMany(
 export function succeedOne(context: FinishContext, success: PreparedSuccess, nowMs: number): SucceedResult {
   const { jobId, token, watermark, result } = success;
   const isResultLarge = isLarge(result);
-  context.writes.recordSuccess.run({ jobId, token, nowMs });
+  context.writes.recordOne.run({ jobId, token, nowMs, outcome: 'succeeded', error: null });
   const status = context.writes.succeedOne.get({
     jobId,
     token,

@@ -2,7 +2,7 @@
 import { createRealClock } from '@conductor-run/clock';
 import type { Database } from 'better-sqlite3';
 import { openBell } from './bell.ts';
-import { openConnection, type ConnectionOptions } from './connection.ts';
+import { openConnection } from './connection.ts';
 import { createDueSignals, type DueSignalSource } from './due-signals.ts';
 import { createEngine, type Engine } from './engine.ts';
 import { JobStoreError } from './errors.ts';
@@ -21,6 +21,7 @@ import { parseInteger } from './rows.ts';
 import { raiseFence } from './slots.ts';
 import type { OpenJobStoreOptions, SqliteJobStore } from './sqlite-job-store.ts';
 import { createSqliteLeadership, type SqliteLeadership } from './sqlite-leadership.ts';
+import type { TransferFiles } from './sqlite-transfer.ts';
 import { createStoreTransaction } from './store-transaction.ts';
 import { createTransactions, type Transactions } from './transactions.ts';
 import { createUpkeep } from './upkeep.ts';
@@ -36,9 +37,7 @@ import { runCall, type AnyVerb, type Call } from './verbs.ts';
  */
 export async function openJobStore(options: OpenJobStoreOptions): Promise<SqliteJobStore> {
   const settings = requireOptions(options);
-  const { path, clock, random, busyTimeoutMs } = settings;
-  const connection = { path, clock, random, busyTimeoutMs };
-  const db = await openMainFile(connection, settings.durability);
+  const db = await openMainFile(settings);
   try {
     return createStore(db, settings);
   } catch (error) {
@@ -50,9 +49,8 @@ export async function openJobStore(options: OpenJobStoreOptions): Promise<Sqlite
 /** Puts the parts of an open store together. */
 function createStore(db: Database, settings: Settings): SqliteJobStore {
   const { path, clock, random, busyTimeoutMs, logger } = settings;
-  const connection = { path, clock, random, busyTimeoutMs };
   const engine = createEngine(db, settings);
-  const transactions = createTransactions({ ...connection, db });
+  const transactions = createTransactions({ ...settings, db });
   /** Nobody could catch what fails in a timer; the slow look goes on. */
   const readInTimer = (read: () => unknown): unknown => {
     try {
@@ -70,18 +68,15 @@ function createStore(db: Database, settings: Settings): SqliteJobStore {
     hasReady: () => readInTimer(() => engine.readStatements.hasReady.get({})) !== undefined,
   });
   const onCommitted = (verbs: ReadonlySet<AnyVerb>): void => wakeFor(verbs, signals);
-  const group = createGroupCommit({ ...connection, db, onCommitted });
-  const leadership = createLeadership(connection, engine, transactions);
+  const group = createGroupCommit({ ...settings, db, onCommitted });
+  const leadership = createLeadership(settings, engine, transactions);
   const upkeep = createUpkeep({
     path,
     db,
     clock,
     transactions,
     slots: engine.slotStatements,
-    openFiles: async () => ({
-      main: await openMainFile(connection, settings.durability),
-      leadership: await openLeadershipFile(connection),
-    }),
+    openFiles: () => openTransferFiles(settings),
     beginWrite: async (files) => {
       for (const file of [files.main, files.leadership])
         await retryBusy(clock, busyTimeoutMs, random, () => file.exec('begin immediate'));
@@ -134,7 +129,6 @@ function createStore(db: Database, settings: Settings): SqliteJobStore {
 }
 
 type Settings = Required<OpenJobStoreOptions>;
-type Connection = Pick<ConnectionOptions, 'path' | 'clock' | 'random' | 'busyTimeoutMs'>;
 
 function requireOptions(options: OpenJobStoreOptions): Settings {
   const settings: Settings = {
@@ -153,16 +147,16 @@ function requireOptions(options: OpenJobStoreOptions): Settings {
 }
 
 function createLeadership(
-  connection: Connection,
+  settings: Settings,
   engine: Engine,
   mainTransactions: Transactions,
 ): SqliteLeadership {
   const { slotStatements } = engine;
   return createSqliteLeadership({
-    clock: connection.clock,
+    clock: settings.clock,
     async open() {
-      const db = await openLeadershipFile(connection);
-      return { db, transactions: createTransactions({ ...connection, db }) };
+      const db = await openLeadershipFile(settings);
+      return { db, transactions: createTransactions({ ...settings, db }) };
     },
     fencedTerm: (name) => toInteger(slotStatements.fence.get({ leadership: name })) ?? 0,
     raiseFence: async (name, term) => {
@@ -171,19 +165,37 @@ function createLeadership(
   });
 }
 
-function openMainFile(connection: Connection, durability: Settings['durability']): Promise<Database> {
-  const synchronous = durability === 'power' ? 'full' : 'normal';
-  return openConnection({ ...connection, synchronous, migrations: [{ name: 'jobs', sql: JOBS_0001 }] });
+function openMainFile(settings: Settings): Promise<Database> {
+  const synchronous = settings.durability === 'power' ? 'full' : 'normal';
+  return openConnection({ ...settings, synchronous, migrations: [{ name: 'jobs', sql: JOBS_0001 }] });
 }
 
-function openLeadershipFile(connection: Connection): Promise<Database> {
+function openLeadershipFile(settings: Settings): Promise<Database> {
   return openConnection({
-    ...connection,
-    path: `${connection.path}-leadership`,
+    ...settings,
+    path: `${settings.path}-leadership`,
     // Whatever the durability of jobs: a term that a power cut takes back could be given out twice.
     synchronous: 'full',
     migrations: [{ name: 'leadership', sql: LEADERSHIP_0001 }],
   });
+}
+
+async function openTransferFiles(settings: Settings): Promise<TransferFiles> {
+  const main = await openMainFile(settings);
+  try {
+    const leadership = await openLeadershipFile(settings);
+    return {
+      main,
+      leadership,
+      [Symbol.dispose]() {
+        main.close();
+        leadership.close();
+      },
+    };
+  } catch (error) {
+    main.close();
+    throw error;
+  }
 }
 
 /** Tells waiting workers, in all processes, what the commit may mean for them. */

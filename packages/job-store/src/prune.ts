@@ -3,6 +3,7 @@ import type { Database } from 'better-sqlite3';
 import { requireInteger } from './options.ts';
 import type { PruneRequest } from './requests.ts';
 import type { PruneResult } from './results.ts';
+import { nextTurn } from './retry-busy.ts';
 import { parseInteger } from './rows.ts';
 import type { SlotStatements } from './slot-statements.ts';
 import type { Prepared } from './statements.ts';
@@ -30,6 +31,7 @@ export async function prune(context: PruneContext, request: PruneRequest): Promi
       statements.largeValues.run({ from: window.from, to: window.to });
       if (request.jobs !== false) jobs += statements.jobs.run(window).changes;
     });
+    await nextTurn();
   }
   return { jobs, attempts };
 }
@@ -62,4 +64,4 @@ where job_id >= @from and job_id < @to and finished_at_ms < @beforeMs
   };
 }
 
-const WINDOW = 2000;
+const WINDOW = 500;

@@ -38,7 +38,8 @@ export function busyDelayMs(random: () => number): number {
  */
 export const EAGER_TRIES = 150;
 
-function nextTurn(): Promise<void> {
+/** @internal Lets everything else that waits on the event loop run first. */
+export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
   });

@@ -19,28 +19,23 @@ import {
   type TransferValue,
 } from './transfer.ts';
 
-/** @internal The two files of a store, opened for this transfer alone. */
-export interface TransferFiles {
+/** @internal The two files of a store, opened for this transfer alone. Disposing closes them. */
+export interface TransferFiles extends Disposable {
   readonly main: Database.Database;
   readonly leadership: Database.Database;
 }
 
-/** @internal Every record of the store. Closes the files when it is done or given up. */
-export async function* exportLines(files: TransferFiles, nowMs: number): AsyncGenerator<string> {
-  try {
-    // The main file first: a term it knows is then never missing from the leadership file read after it.
-    files.main.exec('begin');
-    yield formatTransferHeader(nowMs);
-    for (const table of transferTables()) {
-      const db = LEADERSHIP_TABLES.includes(table) ? files.leadership : files.main;
-      if (db === files.leadership && !db.inTransaction) db.exec('begin');
-      for (const row of db.prepare(selectOf(table)).iterate()) {
-        yield formatTransferRecord({ table, row: rowSchema.parse(row) });
-      }
+/** @internal Every record of the store. */
+export function* exportLines(files: TransferFiles, nowMs: number): Generator<string> {
+  // The main file first: a term it knows is then never missing from the leadership file read after it.
+  files.main.exec('begin');
+  yield formatTransferHeader(nowMs);
+  for (const table of transferTables()) {
+    const db = LEADERSHIP_TABLES.includes(table) ? files.leadership : files.main;
+    if (db === files.leadership && !db.inTransaction) db.exec('begin');
+    for (const row of db.prepare(selectOf(table)).iterate()) {
+      yield formatTransferRecord({ table, row: rowSchema.parse(row) });
     }
-  } finally {
-    files.main.close();
-    files.leadership.close();
   }
 }
 
@@ -54,29 +49,23 @@ export async function importLines(
   path: string,
   lines: AsyncIterable<string> | Iterable<string>,
 ): Promise<number> {
-  try {
-    if (files.main.prepare('select 1 from jobs limit 1').get() !== undefined) {
-      throw new JobStoreError(
-        'not-empty',
-        `Cannot import into job store "${path}": it holds jobs, expected an empty one`,
-      );
-    }
-    const insert = createInserter(files);
-    let lineNumber = 0;
-    for await (const line of lines) {
-      lineNumber += 1;
-      if (lineNumber === 1) requireTransferHeader(line);
-      else if (line !== '') insertLine(insert, line, lineNumber);
-    }
-    if (lineNumber === 0) requireTransferHeader('');
-    files.leadership.exec('commit');
-    files.main.exec('commit');
-    return lineNumber - 1;
-  } finally {
-    // Closing rolls back what was not committed.
-    files.main.close();
-    files.leadership.close();
+  if (files.main.prepare('select 1 from jobs limit 1').get() !== undefined) {
+    throw new JobStoreError(
+      'not-empty',
+      `Cannot import into job store "${path}": it holds jobs, expected an empty one`,
+    );
   }
+  const insert = createInserter(files);
+  let lineNumber = 0;
+  for await (const line of lines) {
+    lineNumber += 1;
+    if (lineNumber === 1) requireTransferHeader(line);
+    else if (line !== '') insertLine(insert, line, lineNumber);
+  }
+  if (lineNumber === 0) requireTransferHeader('');
+  files.leadership.exec('commit');
+  files.main.exec('commit');
+  return lineNumber - 1;
 }
 
 function insertLine(insert: (record: TransferRecord) => void, line: string, lineNumber: number): void {

@@ -77,12 +77,6 @@ const LEASES = `
         value ->> 3 as new_result, value ->> 4 as large_result
  from json_each(@leases)) as lease`;
 
-const RECORD_SUCCESS = `
-insert into job_attempts (${ATTEMPT_COLUMNS})
-select ${ATTEMPT_VALUES}, 'succeeded', null
-from jobs
-where job_id = @jobId and token = @token`;
-
 const RECORD_SUCCESSES = `
 insert into job_attempts (${ATTEMPT_COLUMNS})
 select ${ATTEMPT_VALUES}, 'succeeded', null
@@ -226,7 +220,6 @@ export interface WriteStatements extends TokenStatements {
   readonly expire: Prepared;
   readonly claim: Prepared;
   readonly createForClaim: Prepared;
-  readonly recordSuccess: Prepared;
   readonly recordSuccesses: Prepared;
   readonly succeedOne: Prepared;
   readonly succeedMany: Prepared;
@@ -264,7 +257,6 @@ on conflict (job_id, name) do update set value = excluded.value`),
     createForClaim: prepare(`
 insert into jobs (kind, key, queue, priority, input_watermark, due_at_ms, max_retries, created_at_ms, updated_at_ms)
 values (@kind, @key, 1, 0, 1, @nowMs, @defaultRetries, @nowMs, @nowMs)`),
-    recordSuccess: prepare(RECORD_SUCCESS),
     recordSuccesses: prepare(RECORD_SUCCESSES),
     succeedOne: prepare(SUCCEED_ONE).pluck(),
     succeedMany: prepare(SUCCEED_MANY),

@@ -37,14 +37,16 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     pruneSlots: async (beforeMs) => pruneSlots(options, beforeMs),
     async *exportLines() {
       try {
-        yield* exportLines(await openFiles(), clock.nowMs());
+        using files = await openFiles();
+        yield* exportLines(files, clock.nowMs());
       } catch (error) {
         throw toJobStoreError('export', path, error);
       }
     },
     async importLines(lines) {
-      const files = await openFiles();
       try {
+        // Closing rolls back what was not committed.
+        using files = await openFiles();
         await options.beginWrite(files);
         const count = await importLines(files, path, lines);
         options.onImported();
@@ -54,16 +56,13 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
       }
     },
     async backup(toPath) {
-      const { main, leadership } = await openFiles();
       try {
-        await backUpFile(main, toPath);
+        using files = await openFiles();
+        await backUpFile(files.main, toPath);
         // Later than the main file, so that its terms are not behind.
-        await backUpFile(leadership, `${toPath}-leadership`);
+        await backUpFile(files.leadership, `${toPath}-leadership`);
       } catch (error) {
         throw toJobStoreError('back up', path, error);
-      } finally {
-        main.close();
-        leadership.close();
       }
     },
   };

@@ -159,12 +159,7 @@ function setVerb<Args extends unknown[], Request, Result>(
   check: (...args: Args) => Request,
   run: (requests: readonly Request[], nowMs: number) => Result[],
 ): (...args: Args) => Call<Result> {
-  const made: Verb<Request, Result> = {
-    wakes,
-    run(requests, nowMs) {
-      return run(requests, nowMs);
-    },
-  };
+  const made: Verb<Request, Result> = { wakes, run };
   return (...args) => ({ verb: made, request: check(...args) });
 }
 

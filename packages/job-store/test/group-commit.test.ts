@@ -117,6 +117,39 @@ describe('busy', () => {
   });
 });
 
+describe('upkeep', () => {
+  test('given an import that finds the leadership file busy, when it has given up, the store can be written', async () => {
+    const { path, store } = await setup({ clock: createRealClock(), busyTimeoutMs: 50 });
+    await store.nodeHeartbeat({ nodeId: 'n', host: 'h', ttlMs: 1000 });
+    const writer = new Database(`${path}-leadership`);
+    writer.exec('begin immediate');
+
+    await expect(store.importLines([])).rejects.toMatchObject({ code: 'busy' });
+    const later = await store.enqueue(BUILD);
+    writer.exec('rollback');
+    writer.close();
+
+    expect(later.isRaised).toBe(true);
+  });
+
+  test('given many jobs, when they are pruned, the event loop goes on in between', async () => {
+    const { store, clock } = await setup();
+    await store.enqueueMany(Array.from({ length: 3000 }, (_, i) => ({ kind: 'build', key: `${i}` })));
+    let turns = 0;
+    const run = { isOver: false };
+    const count = (): void => {
+      turns += 1;
+      if (!run.isOver) setImmediate(count);
+    };
+    setImmediate(count);
+
+    await store.prune({ finishedBeforeMs: clock.nowMs() });
+    run.isOver = true;
+
+    expect(turns).toBeGreaterThan(1);
+  });
+});
+
 describe('transaction', () => {
   test('given writes of the caller, when the transaction commits, they and the enqueue happened', async () => {
     const { store } = await setup();
