@@ -13,8 +13,8 @@ export default defineConfig({
     include: ['packages/*/test/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'scripts/test/**/*.test.ts'],
     provide: { soak },
     env: { TMPDIR: process.env['TMPDIR'] ?? memoryFolder() ?? tmpdir() },
-    testTimeout: soak ? 900_000 : 60_000,
-    hookTimeout: 60_000,
+    testTimeout: soak ? 900_000 : 180_000,
+    hookTimeout: 180_000,
     pool: 'forks',
     // Files share processes: no test leaves anything behind, and loading vitest anew for each file took 40 % of small ones.
     isolate: false,

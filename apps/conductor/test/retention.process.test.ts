@@ -9,7 +9,7 @@ import { createScratch, type Scratch, until } from './fixtures/scratch.ts';
 const WAIT = 'while [ ! -e ../../../go ] && [ ! -e go ]; do sleep 0.05; done';
 
 async function runsOf(scratch: Scratch): Promise<readonly { job: string; status: string }[]> {
-  const { stdout } = await scratch.conductor('runs', 'list', '--json');
+  const { stdout } = await scratch.conductor('runs', 'list', '--limit', '10000', '--json');
   return (JSON.parse(stdout) as { runs: { job: string; status: string }[] }).runs;
 }
 
