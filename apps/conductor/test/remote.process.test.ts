@@ -3,6 +3,7 @@ import path from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
+import { callCli } from './fixtures/cli.ts';
 import { TIMES } from './fixtures/daemon.ts';
 import { createScratch, type Scratch, until } from './fixtures/scratch.ts';
 
@@ -154,6 +155,24 @@ describe('--api', () => {
     expect(noUrl.stderr).toContain('expected a URL');
     expect(nobody.stderr).toContain('Cannot reach "http://127.0.0.1:1"');
     expect(nobody).toMatchObject({ exitCode: 1, stdout: '' });
+  });
+});
+
+describe('CONDUCTOR_API', () => {
+  test('given a daemon elsewhere, what works on the files here says so; what asks the daemon does not', async () => {
+    const { url, here } = await setup();
+    const token = readFileSync(path.join(here.dir, '.conductor', 'token'), 'utf8').trim();
+    const env = { CONDUCTOR_API: url, CONDUCTOR_SHARED_TOKEN: token };
+    const elsewhere = createScratch();
+
+    const local = await callCli(elsewhere.dir, ['store', 'stats'], env);
+    const remote = await callCli(elsewhere.dir, ['status', '--json'], env);
+
+    expect(local.stderr).toContain('stats works on the files here');
+    expect(remote.stderr).toBe('');
+    expect(JSON.parse(remote.stdout)).toMatchObject({
+      store: path.join(here.dir, '.conductor', 'conductor.db'),
+    });
   });
 });
 

@@ -39,6 +39,8 @@ describe('run index', () => {
         const page = await index.page({ limit, cursor });
         expect(page.runs.length).toBeLessThanOrEqual(limit);
         ids.push(...page.runs.map((run) => run.paths.runId));
+        // A cursor that does not move would go on for ever.
+        expect(ids.length).toBeLessThanOrEqual(newest.length);
         cursor = page.nextCursor;
       } while (cursor !== undefined);
       expect(ids).toEqual(newest);
