@@ -63,7 +63,7 @@ export interface HttpLimits {
 }
 
 /** The bounds nobody changed. */
-export const HTTP_LIMITS: HttpLimits = {
+const HTTP_LIMITS: HttpLimits = {
   bodyBytes: 1_048_576,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
