@@ -110,7 +110,7 @@ async function fillStore(): Promise<void> {
 async function fillRuns(): Promise<void> {
   const runsDir = path.join(stateDir, 'runs');
   execFileSync(process.execPath, [bin, 'exec', '--', 'true'], { cwd: dir, stdio: 'ignore' });
-  const [taskId = ''] = readdirSync(runsDir).filter((name) => name.startsWith('exec-'));
+  const taskId = readdirSync(runsDir).find((name) => name.startsWith('exec-')) ?? '';
   const [runId = ''] = readdirSync(path.join(runsDir, taskId));
   const template = path.join(runsDir, taskId, runId);
   const files = ['meta.json', 'state.json', 'result.json', 'worker.log', 'stdout.log', 'stderr.log'].map(
