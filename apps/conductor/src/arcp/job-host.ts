@@ -104,7 +104,13 @@ async function follow(job: AgentJob, options: JobHostOptions): Promise<AgentOutc
       // The row first: when it says that the job is over, all its runs are there.
       const row = await store.get(place.kind, place.key);
       if (row === undefined) throw removed(job);
-      const runs = runsOf(await store.attempts(place.kind, place.key), settings.runsDir);
+      const attempts = await store.attempts(place.kind, place.key);
+      const runs = runsOf(attempts, settings.runsDir);
+      if (row.isExhausted && runs.length === 0 && attempts.at(-1)?.outcome === 'lost') {
+        // A daemon died between its claim and the first run: nothing of the job has begun, so nothing begins twice.
+        await store.retry(place.kind, place.key);
+        continue;
+      }
       for (const run of runs) {
         if (told.has(run.runId) || (cursor !== undefined && isBefore(run, cursor))) continue;
         if (cursor?.runId !== run.runId) {
