@@ -3,6 +3,7 @@
  * Invariant: one pass, each path read at most once; what a path contributes is what was on disk when it was read.
  */
 import { createHash } from 'node:crypto';
+import { promisify } from 'node:util';
 import { leaveOut, recordPath, type BytePath } from './byte-path.ts';
 import type { TreeImport } from './fast-import.ts';
 import type { StatusEntry } from './git-status.ts';
@@ -182,11 +183,7 @@ function modeOf(entry: StatusEntry, signature: FileSignature, hasExecutableBit: 
 }
 
 /** Lets timers and sockets of this process have their turn. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
-}
+const nextTurn: () => Promise<void> = promisify(setImmediate);
 
 const S_IFMT = 0o170000n;
 const S_IFLNK = 0o120000n;

@@ -42,3 +42,15 @@ export class CheckpointError extends Error {
 export function systemErrorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
+
+/** @internal What `looking` finds, or `undefined` when there is nothing at its path. */
+export async function unlessMissing<Found>(looking: Promise<Found>): Promise<Found | undefined> {
+  try {
+    return await looking;
+  } catch (error) {
+    if (MISSING.has(systemErrorCode(error) ?? '')) return undefined;
+    throw error;
+  }
+}
+
+const MISSING: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR']);

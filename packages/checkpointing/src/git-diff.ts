@@ -8,7 +8,7 @@ import { isAbsolute, join, relative } from 'node:path';
 import type { Clock } from '@conductor-run/clock';
 import { leaveOut } from './byte-path.ts';
 import type { CaptureLimits } from './changes.ts';
-import { CheckpointError, systemErrorCode } from './errors.ts';
+import { CheckpointError, unlessMissing } from './errors.ts';
 import { createGit, type Git } from './git-process.ts';
 import type { Expectation } from './expectation.ts';
 import type { Repository, SnapshotBase } from './git-repository.ts';
@@ -322,9 +322,7 @@ function indexRecord(index: CapturedIndex | undefined): IndexSnapshot | undefine
 /** The index as a tree and a commit; an unmerged one has none. The user's index file is copied, never opened for writing. */
 async function snapshotIndex(view: GitView, repo: Repository, base: SnapshotBase): Promise<CapturedIndex> {
   const env = { GIT_INDEX_FILE: view.indexPath('staged') };
-  await copyFile(repo.indexFile, env.GIT_INDEX_FILE).catch((error: unknown) => {
-    if (systemErrorCode(error) !== 'ENOENT') throw error;
-  });
+  await unlessMissing(copyFile(repo.indexFile, env.GIT_INDEX_FILE));
   const written = await view.run({ args: ['write-tree'], env, okExitCodes: [0, 128] });
   if (written.exitCode !== 0) return { tree: undefined, commit: undefined };
   const tree = written.stdout.toString('utf8').trim();

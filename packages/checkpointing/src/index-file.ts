@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import type { BytePath } from './byte-path.ts';
-import { systemErrorCode } from './errors.ts';
+import { unlessMissing } from './errors.ts';
 import type { Repository } from './git-repository.ts';
 import type { GitView } from './git-view.ts';
 
@@ -25,7 +25,7 @@ export interface IndexEntry {
 
 /** @internal Every entry in the index's order; can be walked more than once. An entry is valid until the next is asked for. */
 export async function listIndex(view: GitView, repo: Repository): Promise<Iterable<IndexEntry>> {
-  const file = await readIndex(repo.indexFile);
+  const file = await unlessMissing(readFile(repo.indexFile));
   const own = file === undefined ? undefined : parseIndexFile(file, repo.objectFormat);
   if (own !== undefined) return own;
   const { stdout } = await view.run({
@@ -47,15 +47,6 @@ export function parseIndexFile(
 /** @internal The entries of `git ls-files --stage -v -z`. */
 export function parseIndexListing(text: string): Iterable<IndexEntry> {
   return { [Symbol.iterator]: () => listedEntries(text) };
-}
-
-async function readIndex(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 /**

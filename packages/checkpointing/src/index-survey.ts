@@ -4,7 +4,7 @@
  */
 import { stat } from 'node:fs/promises';
 import { parentOf, type BytePath } from './byte-path.ts';
-import { systemErrorCode } from './errors.ts';
+import { unlessMissing } from './errors.ts';
 import type { Repository } from './git-repository.ts';
 import type { StatusEntry } from './git-status.ts';
 import type { GitView } from './git-view.ts';
@@ -33,13 +33,8 @@ export interface IndexSurvey {
 
 /** @internal `undefined` while there is no index. */
 export async function indexIdentity(repo: Repository): Promise<string | undefined> {
-  try {
-    const { ino, size, mtimeNs, ctimeNs } = await stat(repo.indexFile, { bigint: true });
-    return `${ino} ${size} ${mtimeNs} ${ctimeNs}`;
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+  const found = await unlessMissing(stat(repo.indexFile, { bigint: true }));
+  return found && `${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;
 }
 
 /** @internal */

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { appendFileSync, closeSync, fstatSync, mkdirSync, openSync, readSync, renameSync } from 'node:fs';
 import { open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CheckpointError, systemErrorCode } from './errors.ts';
+import { CheckpointError, systemErrorCode, unlessMissing } from './errors.ts';
 import { flush, writeFlushed } from './flushed-file.ts';
 import { parseIndexLine, type PruneMark } from './record-door.ts';
 import type { CheckpointFile, CheckpointRecord } from './record.ts';
@@ -28,7 +28,10 @@ export interface CheckpointListing {
  * @param directory - the run's checkpoints folder; one that does not exist has no records
  */
 export async function readCheckpoints(directory: string): Promise<CheckpointListing> {
-  const [text, folders] = await Promise.all([readIndex(directory), listFolders(directory)]);
+  const [text = '', folders] = await Promise.all([
+    unlessMissing(readFile(join(directory, INDEX_NAME), 'utf8')),
+    listFolders(directory),
+  ]);
   const bySeq = new Map<number, CheckpointRecord>();
   const skippedLines: number[] = [];
   let nextSeq = Math.max(0, ...folders) + 1;
@@ -47,10 +50,7 @@ export async function readCheckpoints(directory: string): Promise<CheckpointList
 
 /** @internal Folders of numbers, whether or not the index names them. */
 export async function listFolders(directory: string): Promise<number[]> {
-  const names = await readdir(directory).catch((error: unknown) => {
-    if (systemErrorCode(error) === 'ENOENT') return [];
-    throw error;
-  });
+  const names = (await unlessMissing(readdir(directory))) ?? [];
   return names.filter((name) => /^\d{4,}$/.test(name)).map(Number);
 }
 
@@ -193,15 +193,6 @@ export function requireRecord(listing: CheckpointListing, seq: number, directory
     'checkpoint-not-found',
     `Cannot read checkpoint "${seq}" of "${directory}": there is none, expected one of ${listing.records.length} records`,
   );
-}
-
-async function readIndex(directory: string): Promise<string> {
-  try {
-    return await readFile(join(directory, INDEX_NAME), 'utf8');
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return '';
-    throw error;
-  }
 }
 
 const WORK_PREFIX = '.work-';

@@ -5,7 +5,7 @@
 import { mkdirSync, renameSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { systemErrorCode } from './errors.ts';
+import { systemErrorCode, unlessMissing } from './errors.ts';
 import { writeFlushed } from './flushed-file.ts';
 import type { Git } from './git-process.ts';
 import type { Repository } from './git-repository.ts';
@@ -40,23 +40,16 @@ export async function writeRef(
 
 /** @internal What `ref` points at, or `undefined` when there is none. */
 export async function readRef(git: Git, repo: Repository, ref: string): Promise<string | undefined> {
-  const loose = areRefsFiles(repo) ? await readLoose(join(repo.commonDir, ref)) : undefined;
-  if (loose !== undefined) return loose;
+  if (areRefsFiles(repo)) {
+    const loose = await unlessMissing(readFile(join(repo.commonDir, ref), 'utf8'));
+    if (loose !== undefined) return loose.trim();
+  }
   const { stdout, exitCode } = await git.run({
     args: ['rev-parse', '--quiet', '--verify', ref],
     cwd: repo.topLevel,
     okExitCodes: [0, 1, 128],
   });
   return exitCode === 0 ? stdout.toString('utf8').trim() : undefined;
-}
-
-async function readLoose(path: string): Promise<string | undefined> {
-  try {
-    return (await readFile(path, 'utf8')).trim();
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT' || systemErrorCode(error) === 'ENOTDIR') return undefined;
-    throw error;
-  }
 }
 
 function areRefsFiles(repo: Repository): boolean {

@@ -3,6 +3,7 @@
  * Invariant: ignored folders and nested repositories are not entered.
  */
 import { lstatSync, readdirSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { absoluteBytes, splitNul, type BytePath } from './byte-path.ts';
 import { systemErrorCode } from './errors.ts';
 import type { Repository } from './git-repository.ts';
@@ -104,11 +105,8 @@ function isSettled(folder: KnownFolder, nowMs: number): boolean {
   return Number(folder.changedAtNs / 1_000_000n) < nowMs - 2_000;
 }
 
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
-}
+/** Lets timers and sockets of this process have their turn. */
+const nextTurn: () => Promise<void> = promisify(setImmediate);
 
 const UNREADABLE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP']);
 /** Few enough that whoever hears from git meanwhile is not kept waiting. */
