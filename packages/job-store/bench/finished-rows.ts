@@ -1,7 +1,7 @@
 /** Claim + complete, 64 in flight, with no finished jobs kept and with a million, rounds interleaved. */
 import { join } from 'node:path';
 import { openJobStore, type SqliteJobStore } from '@conductor-run/job-store';
-import { median, printTable, ratePerSecond, rounds, withDir } from './fixtures.ts';
+import { measurePace, median, printTable, rounds, withDir } from './fixtures.ts';
 
 const BACKLOG = 20_000;
 const FINISHED = 1_000_000;
@@ -13,7 +13,7 @@ async function runBacklog(store: SqliteJobStore, round: number): Promise<number>
       Array.from({ length: 1000 }, (_, i) => ({ kind: 'noop', key: `round-${round}-${from + i}` })),
     );
   }
-  return ratePerSecond(async () => {
+  const { perSecond } = await measurePace(async () => {
     let done = 0;
     const worker = async (): Promise<void> => {
       for (let leases = await store.claimNext(claim); ; leases = await store.claimNext(claim)) {
@@ -26,6 +26,7 @@ async function runBacklog(store: SqliteJobStore, round: number): Promise<number>
     await Promise.all(Array.from({ length: 64 }, worker));
     return done;
   });
+  return perSecond;
 }
 
 await withDir(async (dir) => {

@@ -1,10 +1,11 @@
 /**
  * Claim + complete of no-op jobs with a backlog of 50,000, beside plainjob, liteque and bare SQL on the same machine in
  * one run. The rounds of all contenders are interleaved, so that a slow minute hits them alike.
+ * `BENCH_ONLY=NORMAL` runs only those with that in their name.
  */
 import { join } from 'node:path';
 import { openJobStore, type Lease } from '@conductor-run/job-store';
-import { median, printTable, ratePerSecond, rounds, withDir } from './fixtures.ts';
+import { measurePace, median, printTable, rounds, withDir, type Pace } from './fixtures.ts';
 import { openLitequePattern, openPlainjob, type Synchronous } from './peers.ts';
 
 const BACKLOG = 50_000;
@@ -29,9 +30,9 @@ async function ourStore<Result>(
   });
 }
 
-const inFlight = (durability: Durability, width: number, count: number) => (): Promise<number> =>
+const inFlight = (durability: Durability, width: number, count: number) => (): Promise<Pace> =>
   ourStore(durability, (store) =>
-    ratePerSecond(async () => {
+    measurePace(async () => {
       let done = 0;
       const worker = async (): Promise<void> => {
         while (done < count) {
@@ -46,9 +47,9 @@ const inFlight = (durability: Durability, width: number, count: number) => (): P
     }),
   );
 
-const oneByOne = (durability: Durability, count: number) => (): Promise<number> =>
+const oneByOne = (durability: Durability, count: number) => (): Promise<Pace> =>
   ourStore(durability, (store) =>
-    ratePerSecond(() => {
+    measurePace(() => {
       for (let done = 0; done < count; done += 1) {
         const [lease] = store.sync.claimNext(claim);
         if (lease === undefined) return done;
@@ -58,9 +59,9 @@ const oneByOne = (durability: Durability, count: number) => (): Promise<number> 
     }),
   );
 
-const fused = (durability: Durability, count: number) => (): Promise<number> =>
+const fused = (durability: Durability, count: number) => (): Promise<Pace> =>
   ourStore(durability, (store) =>
-    ratePerSecond(() => {
+    measurePace(() => {
       let [lease]: readonly (Lease | undefined)[] = store.sync.claimNext(claim);
       for (let done = 0; done < count; done += 1) {
         if (lease === undefined) return done;
@@ -72,11 +73,11 @@ const fused = (durability: Durability, count: number) => (): Promise<number> =>
 
 const peer =
   (open: typeof openPlainjob, synchronous: Synchronous, backlog: number, count: number) =>
-  (): Promise<number> =>
+  (): Promise<Pace> =>
     withDir(async (dir) => {
       const queue = open(dir, synchronous, backlog);
       try {
-        return await ratePerSecond(() => {
+        return await measurePace(() => {
           let done = 0;
           while (done < count && queue.claimAndComplete()) done += 1;
           return done;
@@ -86,7 +87,7 @@ const peer =
       }
     });
 
-const contenders: readonly (readonly [name: string, run: () => Promise<number>])[] = [
+const all: readonly (readonly [name: string, run: () => Promise<Pace>])[] = [
   ['plainjob NORMAL', peer(openPlainjob, 'normal', BACKLOG, 20_000)],
   ['plainjob FULL', peer(openPlainjob, 'full', BACKLOG, 5000)],
   // Its queries read the whole backlog, so it gets a tenth of it.
@@ -103,15 +104,25 @@ const contenders: readonly (readonly [name: string, run: () => Promise<number>])
   ['ours power, 64 in flight', inFlight('power', 64, BACKLOG)],
   ['ours power, 256 in flight', inFlight('power', 256, BACKLOG)],
 ];
+const contenders = all.filter(([name]) => name.includes(process.env['BENCH_ONLY'] ?? ''));
 
-const rates = new Map<string, number[]>();
+const paces = new Map<string, Pace[]>();
 for (let round = 0; round < rounds; round += 1) {
-  for (const [name, run] of contenders) rates.set(name, [...(rates.get(name) ?? []), await run()]);
+  for (const [name, run] of contenders) paces.set(name, [...(paces.get(name) ?? []), await run()]);
 }
-const base = median(rates.get('plainjob NORMAL') ?? []);
+const of = (name: string): Pace => ({
+  perSecond: median((paces.get(name) ?? []).map(({ perSecond }) => perSecond)),
+  cpuUs: median((paces.get(name) ?? []).map(({ cpuUs }) => cpuUs)),
+});
+const base = of('plainjob NORMAL');
 printTable(
   contenders.map(([name]) => {
-    const rate = median(rates.get(name) ?? []);
-    return { 'claim + complete': name, 'jobs/s': rate, 'x plainjob NORMAL': (rate / base).toFixed(2) };
+    const { perSecond, cpuUs } = of(name);
+    return {
+      'claim + complete': name,
+      'jobs/s': perSecond,
+      'x plainjob NORMAL': (perSecond / base.perSecond).toFixed(2),
+      'CPU µs a job': cpuUs.toFixed(1),
+    };
   }),
 );
