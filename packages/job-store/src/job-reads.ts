@@ -45,7 +45,10 @@ export function createReads(context: ReadContext): JobReads {
     },
     list: (request = {}) => listJobs(context, request),
     attempts: db.transaction(attempts),
-    stats: db.transaction(() => countJobs(reads)),
+    stats: rememberUnchanged(
+      reads,
+      db.transaction(() => countJobs(reads)),
+    ),
     slotCursor(schedule) {
       const cursor = slots.cursor.get({ schedule });
       return cursor === undefined ? undefined : parseInteger(cursor);
@@ -122,6 +125,17 @@ function parseCursor(cursor: string): [string, string] {
       cause: error,
     });
   }
+}
+
+/** Counts again only when somebody has changed the file since. */
+function rememberUnchanged(reads: ReadStatements, count: () => StoreStats): () => StoreStats {
+  let known: { readonly stamp: string; readonly stats: StoreStats } | undefined;
+  return () => {
+    // Taken before counting: what is committed meanwhile makes the next caller count.
+    const stamp = `${parseInteger(reads.foreignChanges.get({}))} ${parseInteger(reads.ownChanges.get({}))}`;
+    if (known?.stamp !== stamp) known = { stamp, stats: count() };
+    return known.stats;
+  };
 }
 
 function countJobs(reads: ReadStatements): StoreStats {

@@ -78,6 +78,8 @@ export interface ReadStatements {
   readonly nextInstant: Prepared;
   readonly counts: Prepared;
   readonly oldestReady: Prepared;
+  readonly foreignChanges: Prepared;
+  readonly ownChanges: Prepared;
 }
 
 /** @internal Prepares what reads jobs. */
@@ -104,13 +106,15 @@ order by priority desc, due_at_ms, key`),
 select job_id, kind, key, attempt, input_watermark, payload, large_values from jobs
 where job_id = @jobId`),
     runningByKind: prepare(
-      `select kind as name, count(*) as count from jobs where status = 'running' group by kind`,
+      `select kind as name, count(*) as count from jobs indexed by jobs_running where status = 'running' group by kind`,
     ),
     runningByConcurrencyKey: prepare(`
 select concurrency_key as name, count(*) as count from jobs
 where status = 'running' and concurrency_key is not null
 group by concurrency_key`),
-    runningOfKind: prepare(`select count(*) from jobs where status = 'running' and kind = @kind`).pluck(),
+    runningOfKind: prepare(
+      `select count(*) from jobs indexed by jobs_running where status = 'running' and kind = @kind`,
+    ).pluck(),
     pausedKinds: prepare('select kind from paused_kinds').pluck(),
     attempts: prepare(`
 select a.* from job_attempts a join jobs j on j.job_id = a.job_id
@@ -123,6 +127,10 @@ order by a.token`),
     ),
     nextInstant: prepare(NEXT_INSTANT).pluck(),
     counts: prepare(COUNTS),
+    // Differs once another connection has committed.
+    foreignChanges: prepare('pragma data_version').pluck(),
+    // Grows with every row this connection changes.
+    ownChanges: prepare('select total_changes()').pluck(),
     oldestReady: prepare('select min(due_at_ms) from jobs where queue = 1 and kind = @kind').pluck(),
   };
 }

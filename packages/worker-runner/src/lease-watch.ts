@@ -74,7 +74,9 @@ export function createLeaseWatch(options: LeaseWatchOptions): LeaseWatch {
 
   const updateGuard = (): void => {
     guard ??= startGuard(options.guardDir, options.pid);
-    const runs = [...entries].map((entry) => ({
+    // A run whose lease nobody has answered for yet has no deadline: the answer for another one must not make it one.
+    const granted = [...entries].filter((entry) => entry.isGranted);
+    const runs = granted.map((entry) => ({
       runDir: entry.run.runDir,
       epoch: entry.run.epoch,
       killAtUptimeMs: entry.expiresAtUptimeMs - entry.margins.guardLeadMs,
@@ -200,6 +202,8 @@ interface Entry {
   expiresAtMs: number;
   expiresAtUptimeMs: number;
   nextRenewalMs: number;
+  /** Whether it is known until when it lasts. */
+  isGranted: boolean;
   isLost: boolean;
   isAsking: boolean;
 }
@@ -217,6 +221,7 @@ function createEntry(run: KeptRun, clock: Clock): Entry {
     expiresAtMs,
     expiresAtUptimeMs: uptimeMs + (expiresAtMs - nowMs),
     nextRenewalMs: Math.min(nowMs + margins.renewEveryMs, expiresAtMs - margins.renewEveryMs * 2),
+    isGranted: run.lease.expiresAtMonotonicMs !== undefined,
     isLost: false,
     isAsking: false,
   };
@@ -233,6 +238,7 @@ function takeAnswer(
     entry.run.onLost('The lease belongs to somebody else', true);
     return;
   }
+  entry.isGranted = true;
   entry.expiresAtMs = Math.max(entry.expiresAtMs, sent.sentAtMs + entry.run.lease.leaseMs);
   entry.expiresAtUptimeMs = Math.max(entry.expiresAtUptimeMs, sent.uptimeMs + entry.run.lease.leaseMs);
   entry.nextRenewalMs = sent.sentAtMs + entry.margins.renewEveryMs;

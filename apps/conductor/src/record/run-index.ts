@@ -1,7 +1,7 @@
 /**
  * Finds runs among many without reading them all: task ids carry their time, so a page reads its own runs only.
  * Invariant: what is remembered is checked against the file system by one look at each use; a record that has changed
- * is read again.
+ * is read again. An ended run never changes, so one that a filter leaves out is passed by.
  */
 import { existsSync, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
