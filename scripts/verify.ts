@@ -25,6 +25,7 @@ export const parts: readonly string[] = [
   'check:pack',
   'check:docs',
   'check:reference',
+  'check:schemas',
   'test:run',
 ];
 

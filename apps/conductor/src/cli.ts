@@ -91,7 +91,16 @@ export function createProgram(io: CliIo, finish: (exitCode: number) => void): Co
       writeErr: (text) => void io.stderr.write(text),
     });
   for (const add of COMMANDS) add(program, io, finish);
+  program.hook('preAction', (_program, command) => noteLocal(command, io));
   return program;
+}
+
+/** Whoever asks a daemon elsewhere must not take the files here for its record. */
+function noteLocal(command: Command, io: CliIo): void {
+  const flags = new Set(command.options.map((option) => option.long));
+  if (io.env['CONDUCTOR_API'] === undefined || flags.has('--api') || !flags.has('--store')) return;
+  const note = `${command.name()} works on the files here, not on the daemon CONDUCTOR_API names`;
+  io.stderr.write(`${createPaint(io)('dim', note)}\n`);
 }
 
 function report(error: unknown, io: CliIo): number {

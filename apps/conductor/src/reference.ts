@@ -3,9 +3,11 @@ import { Writable } from 'node:stream';
 
 import { createRealClock } from '@conductor-run/clock';
 
+import { ENDPOINTS, RAW_ENDPOINTS } from './api/endpoints.ts';
 import { createProgram } from './cli.ts';
 import { type CommandNode, describeCommand, flattenCommands } from './command-tree.ts';
 import { configJsonSchema } from './config.ts';
+import { COMMAND_VIEWS, LINE_COMMANDS, schemaFile } from './views/command-views.ts';
 import { environmentName, kebabCase, SETTINGS, settingKeys } from './settings.ts';
 
 /** Writes the page, as Markdown with aligned tables. */
@@ -33,7 +35,7 @@ ${table(
   ]),
 )}
 
-Besides them: \`NO_COLOR\` and \`FORCE_COLOR\` switch colours, \`TERM=dumb\` switches the progress line off.
+Besides them: \`CONDUCTOR_API\` is \`--api\`, the daemon to ask instead of the files here, for every command that has the flag. \`NO_COLOR\` and \`FORCE_COLOR\` switch colours, \`TERM=dumb\` switches the progress line off.
 
 ## Jobs in the config file
 
@@ -43,7 +45,21 @@ ${table(['key', 'type', 'default', 'what it is'], jobKeys())}
 
 ## Commands
 
+What a command prints with \`--json\` is one document, or one a line where that is said, and fits the JSON Schema named below it; the schemas are in the package as \`@conductor-run/conductor/schemas/NAME.json\`. \`null\` says that there is none; instants are UTC milliseconds.
+
 ${sections.join('\n\n')}
+
+## HTTP API
+
+Served by a daemon, described in full by its \`/openapi.json\`; the data of an answer is what the command prints with \`--json\`.
+
+${table(
+  ['route', 'what it does'],
+  [...ENDPOINTS, ...RAW_ENDPOINTS.map((endpoint) => ({ ...endpoint, method: 'GET' }))].map((endpoint) => [
+    code(`${endpoint.method} ${endpoint.path}`),
+    endpoint.summary,
+  ]),
+)}
 `;
 }
 
@@ -54,7 +70,12 @@ function commandSection(node: CommandNode): string {
     `${option.description}${option.defaultValue === undefined ? '' : ` (default: ${option.defaultValue})`}`,
   ]);
   const body = options.length === 0 ? '' : `\n\n${table(['option', 'what it does'], options)}`;
-  return `### ${node.path}\n\n${code(usage)} — ${node.description}.${body}`;
+  const lines = LINE_COMMANDS.has(node.path) ? ', a document a line' : '';
+  const schema =
+    COMMAND_VIEWS[node.path] === undefined
+      ? ''
+      : `\n\n\`--json\`: [${schemaFile(node.path)}](../apps/conductor/schemas/${schemaFile(node.path)})${lines}`;
+  return `### ${node.path}\n\n${code(usage)} — ${node.description}.${body}${schema}`;
 }
 
 /** One row for each key a job may have, nested ones with their path. */

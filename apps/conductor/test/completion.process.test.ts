@@ -30,7 +30,7 @@ describe('conductor completion', () => {
     expect(offers('jobs', 'list', '--st')).toEqual(['--status', '--store', '--state-dir']);
     expect(offers('simulate', '--from', '2027-01-01', '--t')).toEqual(['--to']);
     expect(offers('start', '--max-p')).toEqual(['--max-parallel']);
-    expect(offers('why', 'jobs', '--a')).toEqual(['--at']);
+    expect(offers('why', 'jobs', '--a')).toEqual(['--at', '--api']);
   });
 
   test.for(['zsh', 'fish'] as const)(

@@ -42,7 +42,7 @@ describe('conductor start', () => {
     expect(result.exitCode).toBe(0);
     expect(result.stdout).toContain('stopped\n');
     const status = await statusOf(scratch);
-    expect(status.leadership?.holderId).toBeUndefined();
+    expect(status.leadership?.holderId).toBeNull();
     expect(status.nodes).toEqual([]);
   });
 

@@ -9,7 +9,7 @@ import { TIMES } from './fixtures/daemon.ts';
 import { createScratch, type Scratch, until } from './fixtures/scratch.ts';
 
 interface Report {
-  readonly ok: boolean;
+  readonly isHealthy: boolean;
   readonly checks: readonly { readonly name: string; readonly status: string; readonly mend?: string }[];
 }
 
@@ -26,7 +26,7 @@ describe('conductor doctor', () => {
 
     const report = await examine(scratch);
 
-    expect(report).toMatchObject({ ok: true, exitCode: 0 });
+    expect(report).toMatchObject({ isHealthy: true, exitCode: 0 });
     const statusByName = Object.fromEntries(report.checks.map(({ name, status }) => [name, status]));
     expect(statusByName).toMatchObject({ store: 'ok', 'file system': 'ok', node: 'ok', daemon: 'ok' });
     const { stdout } = await scratch.conductor('nodes', '--json');
@@ -39,7 +39,7 @@ describe('conductor doctor', () => {
     const report = await examine(scratch);
     const { stdout } = await scratch.conductor('doctor');
 
-    expect(report).toMatchObject({ ok: false, exitCode: 1 });
+    expect(report).toMatchObject({ isHealthy: false, exitCode: 1 });
     expect(report.checks[0]).toMatchObject({ name: 'store', status: 'bad' });
     expect(report.checks[0]?.mend).toContain('can be read and written');
     expect(stdout).toMatch(/^bad {3}store/m);

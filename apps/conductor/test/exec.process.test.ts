@@ -42,7 +42,7 @@ describe('conductor exec', () => {
     const { jobs } = JSON.parse(stdout) as { jobs: unknown[] };
     expect(jobs).toMatchObject([
       {
-        kind: 'exec',
+        job: 'exec',
         status: 'done',
         inputWatermark: 1,
         lastSuccessWatermark: 1,

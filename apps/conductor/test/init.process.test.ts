@@ -23,7 +23,7 @@ describe('conductor init', () => {
 
     expect(exitCode).toBe(0);
     expect(stdout).toContain('conductor run hello');
-    expect(JSON.parse(check.stdout)).toMatchObject({ ok: true, jobs: ['hello', 'nightly', 'words'] });
+    expect(JSON.parse(check.stdout)).toMatchObject({ isUsable: true, jobs: ['hello', 'nightly', 'words'] });
     expect(hello.stdout).toBe('hello from conductor, attempt 1\n');
     expect(nightly.stdout).toBe('first\nsecond\n');
     expect(forecast.stdout).toContain('nightly');

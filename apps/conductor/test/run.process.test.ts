@@ -74,7 +74,7 @@ jobs:
     expect(result.exitCode).toBe(7);
     expect(existsSync(path.join(scratch.dir, 'second-ran'))).toBe(false);
     expect(await jobsOf(scratch)).toMatchObject([
-      { kind: 'two', status: 'error', lastError: 'first: Failed with exit code 7' },
+      { job: 'two', status: 'error', lastError: 'first: Failed with exit code 7' },
     ]);
   });
 
@@ -139,6 +139,6 @@ jobs:
 
     expect(result.exitCode).toBe(1);
     expect(result.stderr).toContain('not in a git repository');
-    expect(await jobsOf(scratch)).toMatchObject([{ kind: 'a', status: 'error' }]);
+    expect(await jobsOf(scratch)).toMatchObject([{ job: 'a', status: 'error' }]);
   });
 });

@@ -19,6 +19,7 @@ import type {
   JobOutcomeView,
   PauseView,
   WhyView,
+  JobView,
 } from '../views/types.ts';
 import {
   type Endpoint,
@@ -41,7 +42,7 @@ export interface JobListQuery extends PageQuery {
   /** Only this job. */
   readonly job?: string | undefined;
   /** Only jobs that stand there. */
-  readonly status?: (typeof JOB_STATUSES)[number] | undefined;
+  readonly status?: JobView['status'] | undefined;
   /** Only keys that begin so. */
   readonly keyPrefix?: string | undefined;
   /** Only jobs whose input is newer than their last success, or only the others. */

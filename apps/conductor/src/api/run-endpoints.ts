@@ -27,6 +27,7 @@ import type {
   RunDiffView,
   RunEventListView,
   RunListView,
+  RunView,
 } from '../views/types.ts';
 import {
   type Endpoint,
@@ -48,7 +49,7 @@ export interface RunListQuery extends PageQuery {
   /** Only runs of this job. */
   readonly job?: string | undefined;
   /** Only runs that stand there. */
-  readonly status?: (typeof RUN_STATUSES)[number] | undefined;
+  readonly status?: RunView['status'] | undefined;
 }
 
 /** `GET /v1/runs`. */

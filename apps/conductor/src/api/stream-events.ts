@@ -6,7 +6,7 @@ import type { OutputEventView, RunEndView, RunEventView } from '../views/types.t
 import { atMs, count, oneOf, text, view } from '../views/view.ts';
 
 /** `event: output`. */
-export const outputEventView: z.ZodType<OutputEventView> = view<OutputEventView>(
+const outputEventView: z.ZodType<OutputEventView> = view<OutputEventView>(
   'OutputEventView',
   'Output that appeared',
   {
@@ -20,7 +20,7 @@ export const outputEventView: z.ZodType<OutputEventView> = view<OutputEventView>
 );
 
 /** `event: end`. */
-export const runEndView: z.ZodType<RunEndView> = view<RunEndView>(
+const runEndView: z.ZodType<RunEndView> = view<RunEndView>(
   'RunEndView',
   'The end of a stream: the run has ended, or there is no more for now',
   { run: runFullView },

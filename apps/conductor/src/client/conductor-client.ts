@@ -1,10 +1,51 @@
 /** The typed client of a daemon's HTTP API: one method for each route. It works in browsers and in Node alike. */
 import type { Endpoint, KeyQuery, PageQuery } from '../api/endpoint.ts';
 import * as jobs from '../api/job-endpoints.ts';
+import type { EnqueueBody, JobListQuery, WhyQuery } from '../api/job-endpoints.ts';
 import * as raw from '../api/raw-endpoints.ts';
 import * as runs from '../api/run-endpoints.ts';
+import type {
+  CheckpointDiffQuery,
+  OutputQuery,
+  PruneRunsBody,
+  RunListQuery,
+  TailQuery,
+} from '../api/run-endpoints.ts';
 import * as state from '../api/state-endpoints.ts';
-import type * as views from '../views/types.ts';
+import type {
+  ForecastQuery,
+  PruneStoreBody,
+  PruneWorktreesBody,
+  SimulateBody,
+} from '../api/state-endpoints.ts';
+import type {
+  AttemptListView,
+  CheckpointDetailView,
+  CheckpointDiffView,
+  CheckpointListView,
+  ConfigView,
+  EnqueueView,
+  ForecastView,
+  JobDetailView,
+  JobListView,
+  JobOutcomeView,
+  LeaderView,
+  NodeListView,
+  OutputTailView,
+  PauseView,
+  PruneRunsView,
+  PruneStoreView,
+  PruneWorktreesView,
+  RunDetailView,
+  RunDiffView,
+  RunEventListView,
+  RunListView,
+  SimulationView,
+  StatusView,
+  StoreStatsView,
+  WhyView,
+  WorktreeListView,
+} from '../views/types.ts';
 import { type FollowRunOptions, followRunStream, type RunStreamItem } from './follow.ts';
 import { createTransport, type Fetch } from './transport.ts';
 
@@ -34,58 +75,54 @@ export interface CallOptions {
  */
 export interface ConductorClient {
   /** Who leads, who lives, what runs. */
-  status(options?: CallOptions): Promise<views.StatusView>;
+  status(options?: CallOptions): Promise<StatusView>;
   /** Daemons that gave a sign of life. */
-  nodes(options?: CallOptions): Promise<views.NodeListView>;
+  nodes(options?: CallOptions): Promise<NodeListView>;
   /** Who leads and who led. */
-  leader(options?: CallOptions): Promise<views.LeaderView>;
+  leader(options?: CallOptions): Promise<LeaderView>;
   /** How many jobs stand where. */
-  storeStats(options?: CallOptions): Promise<views.StoreStatsView>;
+  storeStats(options?: CallOptions): Promise<StoreStatsView>;
   /** The settings of the daemon, without secrets. */
-  config(options?: CallOptions): Promise<views.ConfigView>;
+  config(options?: CallOptions): Promise<ConfigView>;
   /** Slots to come. */
-  forecast(query?: state.ForecastQuery, options?: CallOptions): Promise<views.ForecastView>;
+  forecast(query?: ForecastQuery, options?: CallOptions): Promise<ForecastView>;
   /** Plays the schedules through a span of time. */
-  simulate(body: state.SimulateBody, options?: CallOptions): Promise<views.SimulationView>;
+  simulate(body: SimulateBody, options?: CallOptions): Promise<SimulationView>;
   /** Starts nothing new, of one job or at all. */
-  pause(job?: string, options?: CallOptions): Promise<views.PauseView>;
+  pause(job?: string, options?: CallOptions): Promise<PauseView>;
   /** Starts again, one job or all. */
-  resume(job?: string, options?: CallOptions): Promise<views.PauseView>;
+  resume(job?: string, options?: CallOptions): Promise<PauseView>;
 
   /** Jobs of the store, one page. */
-  listJobs(query?: jobs.JobListQuery, options?: CallOptions): Promise<views.JobListView>;
+  listJobs(query?: JobListQuery, options?: CallOptions): Promise<JobListView>;
   /** One job. */
-  showJob(job: string, query?: KeyQuery, options?: CallOptions): Promise<views.JobDetailView>;
+  showJob(job: string, query?: KeyQuery, options?: CallOptions): Promise<JobDetailView>;
   /** Attempts of a job, oldest first, one page. */
-  listAttempts(
-    job: string,
-    query?: KeyQuery & PageQuery,
-    options?: CallOptions,
-  ): Promise<views.AttemptListView>;
+  listAttempts(job: string, query?: KeyQuery & PageQuery, options?: CallOptions): Promise<AttemptListView>;
   /** Why a job ran, did not run, or waits. */
-  why(job: string, query?: jobs.WhyQuery, options?: CallOptions): Promise<views.WhyView>;
+  why(job: string, query?: WhyQuery, options?: CallOptions): Promise<WhyView>;
   /** Raises a job's watermark so that a daemon runs it. */
-  enqueue(job: string, body?: jobs.EnqueueBody, options?: CallOptions): Promise<views.EnqueueView>;
+  enqueue(job: string, body?: EnqueueBody, options?: CallOptions): Promise<EnqueueView>;
   /** Calls a waiting job off, or asks the owner of a running one to stop. */
-  cancelJob(job: string, query?: KeyQuery, options?: CallOptions): Promise<views.JobOutcomeView>;
+  cancelJob(job: string, query?: KeyQuery, options?: CallOptions): Promise<JobOutcomeView>;
   /** Makes a failed or exhausted job due again. */
-  retryJob(job: string, query?: KeyQuery, options?: CallOptions): Promise<views.JobOutcomeView>;
+  retryJob(job: string, query?: KeyQuery, options?: CallOptions): Promise<JobOutcomeView>;
   /** Forgets a job that is not running. */
-  removeJob(job: string, query?: KeyQuery, options?: CallOptions): Promise<views.JobOutcomeView>;
+  removeJob(job: string, query?: KeyQuery, options?: CallOptions): Promise<JobOutcomeView>;
 
   /** Runs, newest first, one page. */
-  listRuns(query?: runs.RunListQuery, options?: CallOptions): Promise<views.RunListView>;
+  listRuns(query?: RunListQuery, options?: CallOptions): Promise<RunListView>;
   /** One run: `last`, a run id, or a task id or the name of a job for its newest run. */
-  showRun(run: string, options?: CallOptions): Promise<views.RunDetailView>;
+  showRun(run: string, options?: CallOptions): Promise<RunDetailView>;
   /** Lifecycle events of a run, oldest first, one page. */
-  listRunEvents(run: string, query?: PageQuery, options?: CallOptions): Promise<views.RunEventListView>;
+  listRunEvents(run: string, query?: PageQuery, options?: CallOptions): Promise<RunEventListView>;
   /** The last lines of a run. */
-  tailRun(run: string, query?: runs.TailQuery, options?: CallOptions): Promise<views.OutputTailView>;
+  tailRun(run: string, query?: TailQuery, options?: CallOptions): Promise<OutputTailView>;
   /** Bytes of a run's output as they were written; empty past the end. */
   readOutput(
     run: string,
     channel: 'stdout' | 'stderr',
-    query?: runs.OutputQuery,
+    query?: OutputQuery,
     options?: CallOptions,
   ): Promise<Uint8Array>;
   /**
@@ -94,32 +131,32 @@ export interface ConductorClient {
    */
   followRun(run: string, options?: FollowRunOptions): AsyncGenerator<RunStreamItem, void, undefined>;
   /** What a run changed in its work tree. */
-  diffRun(run: string, options?: CallOptions): Promise<views.RunDiffView>;
+  diffRun(run: string, options?: CallOptions): Promise<RunDiffView>;
   /** The same as a patch that `git apply` takes; empty when nothing changed. */
   readPatch(run: string, options?: CallOptions): Promise<string>;
   /** Asks the owner of the job that a run belongs to to stop it. */
-  cancelRun(run: string, options?: CallOptions): Promise<views.JobOutcomeView>;
+  cancelRun(run: string, options?: CallOptions): Promise<JobOutcomeView>;
   /** Removes ended runs that are over a limit. */
-  pruneRuns(body: runs.PruneRunsBody, options?: CallOptions): Promise<views.PruneRunsView>;
+  pruneRuns(body: PruneRunsBody, options?: CallOptions): Promise<PruneRunsView>;
 
   /** Checkpoints of a run, oldest first, one page. */
-  listCheckpoints(run: string, query?: PageQuery, options?: CallOptions): Promise<views.CheckpointListView>;
+  listCheckpoints(run: string, query?: PageQuery, options?: CallOptions): Promise<CheckpointListView>;
   /** One checkpoint. */
-  showCheckpoint(run: string, seq: number, options?: CallOptions): Promise<views.CheckpointDetailView>;
+  showCheckpoint(run: string, seq: number, options?: CallOptions): Promise<CheckpointDetailView>;
   /** Files that differ between a git checkpoint and an older one. */
   diffCheckpoint(
     run: string,
     seq: number,
-    query?: runs.CheckpointDiffQuery,
+    query?: CheckpointDiffQuery,
     options?: CallOptions,
-  ): Promise<views.CheckpointDiffView>;
+  ): Promise<CheckpointDiffView>;
 
   /** Forgets attempts that ended long ago. */
-  pruneStore(body: state.PruneStoreBody, options?: CallOptions): Promise<views.PruneStoreView>;
+  pruneStore(body: PruneStoreBody, options?: CallOptions): Promise<PruneStoreView>;
   /** Work trees of tasks, oldest first, one page. */
-  listWorktrees(query?: PageQuery, options?: CallOptions): Promise<views.WorktreeListView>;
+  listWorktrees(query?: PageQuery, options?: CallOptions): Promise<WorktreeListView>;
   /** Removes work trees of ended tasks that hold nothing which exists nowhere else. */
-  pruneWorktrees(body?: state.PruneWorktreesBody, options?: CallOptions): Promise<views.PruneWorktreesView>;
+  pruneWorktrees(body?: PruneWorktreesBody, options?: CallOptions): Promise<PruneWorktreesView>;
 }
 
 /**

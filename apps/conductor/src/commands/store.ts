@@ -130,12 +130,15 @@ function addImport(store: Command, io: CliIo): void {
       .addHelpText('after', '\nExample:\n  conductor store import jobs.ndjson --store sqlite:new.db'),
   ).action(async (file: string, options: CliOptions) => {
     const context = createContext(io, options);
-    const source = createReadStream(path.resolve(io.cwd, file), 'utf8');
-    const lines = createInterface({ input: source, crlfDelay: Number.POSITIVE_INFINITY });
-    const records = await withStore(context, (open) => open.importLines(lines));
+    const records = await withStore(context, (open) => open.importLines(linesOf(path.resolve(io.cwd, file))));
     if (context.json) context.printJson(importView, { path: storePath(context), records });
     else context.print(`${storePath(context)}: ${records} records\n`);
   });
+}
+
+/** Opens the file when the first line is asked for: what readline reads before that is lost. */
+async function* linesOf(file: string): AsyncGenerator<string> {
+  yield* createInterface({ input: createReadStream(file, 'utf8'), crlfDelay: Number.POSITIVE_INFINITY });
 }
 
 function addPrune(store: Command, io: CliIo): void {

@@ -7,6 +7,7 @@ import { createEventStreams } from '../http/event-stream.ts';
 import { createGuard, type Guard } from '../http/guard.ts';
 import { createJobRoutes } from '../http/job-routes.ts';
 import { listen } from '../http/listen.ts';
+import { openApiRoutes } from '../http/openapi.ts';
 import { createOperations } from '../http/operations.ts';
 import { createRunRoutes } from '../http/run-routes.ts';
 import { createStateRoutes } from '../http/state-routes.ts';
@@ -32,6 +33,7 @@ export function createPlugins(deps: PluginDeps): readonly FastifyPluginAsync[] {
   const place = { config, store, clock: io.clock };
   const streams = createEventStreams({ clock: io.clock, logger, stopping });
   return [
+    openApiRoutes,
     createOperations(deps),
     createStateRoutes(place),
     createJobRoutes(place),

@@ -128,6 +128,7 @@ function frameworkError(thrown: unknown): ConductorError | undefined {
   if (known === undefined && (thrown.statusCode < 400 || thrown.statusCode > 499)) return undefined;
   return new ConductorError(known ?? 'request-invalid', `Cannot take the request: ${thrown.message}`, {
     cause: thrown,
+    ...(known === 'media-type-refused' && { hint: 'Send "content-type: application/json".' }),
   });
 }
 

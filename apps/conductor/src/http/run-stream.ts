@@ -111,7 +111,13 @@ export async function* toStreamEvents(
   if (wanted.signal.aborted) return;
   const state = reader.state();
   for (const name of ['stdout', 'stderr'] as const) {
-    const rest = channels[name].finish();
+    if (wanted.channel !== 'combined' && wanted.channel !== name) continue;
+    const channel = channels[name];
+    const gap = state[`${name}Bytes`] - channel.end();
+    if (gap > 0 && gap < MAX_CHARACTER_BYTES) {
+      channel.hold(await reader.readRange(name, channel.end(), gap));
+    }
+    const rest = channel.finish();
     if (rest === undefined) continue;
     yield { event: 'output', id: id(), data: { seq, atMs: state.updatedAt, channel: name, ...rest } };
   }

@@ -86,15 +86,21 @@ export function createRunIndex(runsDir: string, clock: Clock): RunIndex {
   function read(taskId: string, runId: string): RunSummary {
     const paths = resolveRunPaths({ runsDir, taskId, runId });
     const stamp = stampOf(paths.statePath);
-    const cached = records.get(paths.runDir);
+    const cached = records.get(`${taskId}/${runId}`);
     if (cached !== undefined && cached.stamp === stamp) return cached.run;
     const reader = openRun(paths, { clock });
     const run = { paths, meta: reader.meta(), state: reader.state() };
-    records.delete(paths.runDir);
-    records.set(paths.runDir, { stamp, run });
+    records.delete(`${taskId}/${runId}`);
+    records.set(`${taskId}/${runId}`, { stamp, run });
     const [oldest] = records.keys();
     if (records.size > MAX_RECORDS && oldest !== undefined) records.delete(oldest);
     return run;
+  }
+
+  /** What has ended stays as it ended: no look is needed to leave it out. */
+  function endedOtherwise(taskId: string, runId: string, status: RunStatus): boolean {
+    const known = records.get(`${taskId}/${runId}`)?.run.state.status;
+    return known !== undefined && known !== status && isTerminalStatus(known);
   }
 
   async function newestOf(tasks: Iterable<Task>): Promise<RunSummary | undefined> {
@@ -103,12 +109,6 @@ export function createRunIndex(runsDir: string, clock: Clock): RunIndex {
       if (runId !== undefined) return read(taskId, runId);
     }
     return undefined;
-  }
-
-  /** A run that has ended stays as it ended: what is remembered of it needs no look. */
-  function cannotBe(taskId: string, runId: string, status: RunStatus): boolean {
-    const known = records.get(path.join(runsDir, taskId, runId))?.run.state.status;
-    return known !== undefined && known !== status && isTerminalStatus(known);
   }
 
   /** A task is older than its runs, and hardly ever by much: the search begins at the run's own time and goes back. */
@@ -143,7 +143,7 @@ export function createRunIndex(runsDir: string, clock: Clock): RunIndex {
           looked += 1;
           if (looked % LOOKS_PER_TURN === 0) await nextTurn();
           last = `${task.timeMs}~${task.taskId}~${runId}`;
-          if (status !== undefined && cannotBe(task.taskId, runId, status)) continue;
+          if (status !== undefined && endedOtherwise(task.taskId, runId, status)) continue;
           try {
             const run = read(task.taskId, runId);
             if (status === undefined || run.state.status === status) runs.push(run);

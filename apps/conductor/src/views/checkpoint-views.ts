@@ -132,7 +132,7 @@ const testOutputView: z.ZodType<TestOutputView> = view<TestOutputView>(
 );
 
 /** One checkpoint. */
-export const checkpointView: z.ZodType<CheckpointView> = z
+const checkpointView: z.ZodType<CheckpointView> = z
   .union([summaryView, logTailView, gitDiffView, testOutputView])
   .meta({ id: 'CheckpointView', description: 'A numbered record inside a run' });
 

@@ -21,7 +21,7 @@ const job = text('The job: its kind in the store, its name in the config');
 const key = text('Which one of its kind');
 
 /** One job. */
-export const jobView: z.ZodType<JobView> = view<JobView>(
+const jobView: z.ZodType<JobView> = view<JobView>(
   'JobView',
   'What is to be kept up to date: a job and its key',
   {

@@ -25,7 +25,7 @@ const checkItemView: z.ZodType<CheckItemView> = view<CheckItemView>(
 );
 
 /** One node. */
-export const nodeView: z.ZodType<NodeView> = view<NodeView>('NodeView', 'A daemon', {
+const nodeView: z.ZodType<NodeView> = view<NodeView>('NodeView', 'A daemon', {
   nodeId: text('Its name'),
   host: text('The machine it runs on'),
   isLive: flag('Whether its last sign of life is younger than its time to live'),
@@ -44,7 +44,7 @@ export const nodeListView: z.ZodType<NodeListView> = view<NodeListView>('NodeLis
 });
 
 /** Who leads. */
-export const leadershipView: z.ZodType<LeadershipView> = view<LeadershipView>(
+const leadershipView: z.ZodType<LeadershipView> = view<LeadershipView>(
   'LeadershipView',
   'Who decides what is scheduled',
   {

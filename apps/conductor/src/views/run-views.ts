@@ -54,7 +54,7 @@ const common = {
 };
 
 /** One run, short. */
-export const runView: z.ZodType<RunView> = view<RunView>('RunView', 'One execution of one step', common);
+const runView: z.ZodType<RunView> = view<RunView>('RunView', 'One execution of one step', common);
 
 const unreadableRunView: z.ZodType<UnreadableRunView> = view<UnreadableRunView>(
   'UnreadableRunView',

@@ -39,7 +39,7 @@ const job = text('The job');
 const key = text('Which one of its kind');
 
 /** What a job waits for. */
-export const waitingView: z.ZodType<WaitingView> = view<WaitingView>('WaitingView', 'What a job waits for', {
+const waitingView: z.ZodType<WaitingView> = view<WaitingView>('WaitingView', 'What a job waits for', {
   state: oneOf(WAITING_STATES, "The store's refusal, or why a job that may start has not"),
   text: text('One sentence'),
   untilMs: orNull(atMs('When to look again')),

@@ -120,14 +120,10 @@ const worktree = {
 };
 
 /** One work tree. */
-export const worktreeView: z.ZodType<WorktreeView> = view<WorktreeView>(
-  'WorktreeView',
-  'A work tree of a task',
-  {
-    ...worktree,
-    isTaskLive: flag('Whether its task has not ended'),
-  },
-);
+const worktreeView: z.ZodType<WorktreeView> = view<WorktreeView>('WorktreeView', 'A work tree of a task', {
+  ...worktree,
+  isTaskLive: flag('Whether its task has not ended'),
+});
 
 /** `worktrees list`. */
 export const worktreeListView: z.ZodType<WorktreeListView> = view<WorktreeListView>(
