@@ -59,30 +59,32 @@ export function wrapCommand(runDir: string, argv: readonly string[]): readonly s
  * that the exit status is still written. The file size limit is no limit (over 10^15 bytes) but a brand: it is
  * inherited whatever a process does to its environment, session or descriptors. A pipe opened for reading and writing
  * neither blocks nor ends, and whoever adopts the run can open it again. A here-document is such a pipe without the
- * process that `mkfifo` takes, in every shell that does not keep it in a file (decision 052).
+ * process that `mkfifo` takes, in every shell that does not keep it in a file (decision 052). A variable that came with
+ * the environment would be changed for the step as well: names of ours begin like those that no request may set.
  */
 const WRAPPER_SCRIPT = `
-d=$1; b=$2; shift 2
+CONDUCTOR_D=$1; CONDUCTOR_B=$2; shift 2
 trap : TERM INT HUP
-ulimit -f "$b" 2>/dev/null
-s=
-[ -r "/proc/$$/stat" ] && read -r s <"/proc/$$/stat"
-echo "$$ $s" >"$d/${WRAPPER_FILES.pid}"
-[ -e "$d/${WRAPPER_FILES.closed}" ] && exit 125
-exec ${EVENTS_FD}>>"$d/${WRAPPER_FILES.events}" || exit 125
+ulimit -f "$CONDUCTOR_B" 2>/dev/null
+CONDUCTOR_S=
+[ -r "/proc/$$/stat" ] && read -r CONDUCTOR_S <"/proc/$$/stat"
+echo "$$ $CONDUCTOR_S" >"$CONDUCTOR_D/${WRAPPER_FILES.pid}"
+[ -e "$CONDUCTOR_D/${WRAPPER_FILES.closed}" ] && exit 125
+exec ${EVENTS_FD}>>"$CONDUCTOR_D/${WRAPPER_FILES.events}" || exit 125
 exec ${REPLIES_FD}<<end
 
 end
-if [ -n "$s" ] && [ -p "/proc/$$/fd/${REPLIES_FD}" ] && command exec ${REPLIES_FD}<>"/proc/$$/fd/${REPLIES_FD}"; then
-  read -r s <&${REPLIES_FD}
+CONDUCTOR_F=/proc/$$/fd/${REPLIES_FD}
+if [ -n "$CONDUCTOR_S" ] && [ -p "$CONDUCTOR_F" ] && { command exec ${REPLIES_FD}<>"$CONDUCTOR_F"; } 2>/dev/null; then
+  read -r CONDUCTOR_S <&${REPLIES_FD}
 else
-  command -p mkfifo -m 600 "$d/${WRAPPER_FILES.replies}" &&
-  exec ${REPLIES_FD}<>"$d/${WRAPPER_FILES.replies}" || exit 125
+  command -p mkfifo -m 600 "$CONDUCTOR_D/${WRAPPER_FILES.replies}" &&
+  exec ${REPLIES_FD}<>"$CONDUCTOR_D/${WRAPPER_FILES.replies}" || exit 125
 fi
 "$@"
-c=$?
-{ times; echo $c; } >"$d/${WRAPPER_FILES.exit}"
-exit $c
+CONDUCTOR_C=$?
+{ times; echo $CONDUCTOR_C; } >"$CONDUCTOR_D/${WRAPPER_FILES.exit}"
+exit $CONDUCTOR_C
 `;
 
 /** 2^43 blocks are 4 PiB, above the largest file of any file system in use; the digest spreads brands over 2^48 values above it. */

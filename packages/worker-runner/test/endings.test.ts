@@ -293,6 +293,21 @@ describe('what is handed to a step', () => {
     expect(readFileSync(join(result.paths.runDir, 'meta.json'), 'utf8')).not.toContain('x'.repeat(100));
   });
 
+  test('given variables with short names, it gets them as they are', async () => {
+    const { requestOf } = setup();
+    const env = Object.fromEntries(
+      [...'abcdefghijklmnopqrstuvwxyz'].map((name) => [name, `value of ${name}`]),
+    );
+
+    const result = await run(requestOf(['env'], { runtime: { env } }));
+
+    const lines = readFileSync(result.paths.stdoutPath, 'utf8').split('\n');
+    expect(lines).toEqual(
+      expect.arrayContaining(Object.entries(env).map(([name, value]) => `${name}=${value}`)),
+    );
+    expect(lines.filter((line) => /^CONDUCTOR_[A-Z]=/u.test(line))).toEqual([]);
+  });
+
   test('given stdin, it reads it, and no copy is left', async () => {
     const { requestOf } = setup();
     const stdin = 'a prompt\n'.repeat(100_000);
