@@ -71,8 +71,10 @@ export function createRunIndex(runsDir: string, clock: Clock): RunIndex {
   async function allTasks(): Promise<readonly Task[]> {
     const names = await listings.names(runsDir);
     if (known?.names !== names) {
-      const times = new Map(known?.tasks.map((task) => [task.taskId, task.timeMs]));
-      const tasks = names.map((taskId) => ({ taskId, timeMs: times.get(taskId) ?? timeOf(runsDir, taskId) }));
+      const unseen = new Set(names);
+      // Those that are known stay in order, which leaves the sort next to nothing to do.
+      const tasks = (known?.tasks ?? []).filter((task) => unseen.delete(task.taskId));
+      for (const taskId of unseen) tasks.push({ taskId, timeMs: timeOf(runsDir, taskId) });
       known = { names, tasks: tasks.sort(newestFirst) };
     }
     return known.tasks;
@@ -182,24 +184,51 @@ interface Task {
 
 /** Names of directories, read again only when the directory above them has changed. */
 function createListings(clock: Clock): { names(directory: string): Promise<readonly string[]> } {
-  const listings = new Map<string, { readonly stamp: string; readonly names: readonly string[] }>();
+  const listings = new Map<string, Listing>();
+  const reading = new Map<string, Promise<Listing>>();
+
+  const read = async (directory: string, stamp: string): Promise<Listing> => {
+    const readAtMs = clock.nowMs();
+    const entries = await readdir(directory, { withFileTypes: true });
+    const names = entries.filter((entry) => entry.isDirectory() && NAME.test(entry.name));
+    // A change within the same tick of the file system's clock would leave the stamp as it is.
+    const isSettled = readAtMs - Number(stamp.split(' ', 1)[0]) > SETTLED_MS;
+    return { stamp, readAtMs, isSettled, names: names.map((entry) => entry.name).sort() };
+  };
   return {
     async names(directory) {
       const stamp = stampOf(directory);
-      const cached = listings.get(directory);
-      if (cached !== undefined && cached.stamp === stamp) return cached.names;
       if (stamp === ABSENT) return [];
-      const entries = await readdir(directory, { withFileTypes: true });
-      const names = entries.filter((entry) => entry.isDirectory() && NAME.test(entry.name));
-      const listing = { stamp, names: names.map((entry) => entry.name).sort() };
-      listings.delete(directory);
-      // A change within the same tick of the file system's clock would leave the stamp as it is.
-      if (clock.nowMs() - Number(stamp.split(' ', 1)[0]) > SETTLED_MS) listings.set(directory, listing);
-      const [oldest] = listings.keys();
-      if (listings.size > MAX_RECORDS && oldest !== undefined) listings.delete(oldest);
-      return listing.names;
+      const cached = listings.get(directory);
+      if (cached?.stamp === stamp) {
+        const ageMs = clock.nowMs() - cached.readAtMs;
+        if (cached.isSettled || (ageMs >= 0 && ageMs < SETTLED_MS)) return cached.names;
+      }
+      // Whoever asks while it is read waits for the same answer: ten thousand names are a lot to read ten times.
+      const key = `${stamp} ${directory}`;
+      const pending = reading.get(key) ?? read(directory, stamp);
+      reading.set(key, pending);
+      try {
+        const listing = await pending;
+        listings.delete(directory);
+        listings.set(directory, listing);
+        const [oldest] = listings.keys();
+        if (listings.size > MAX_RECORDS && oldest !== undefined) listings.delete(oldest);
+        return listing.names;
+      } finally {
+        reading.delete(key);
+      }
     },
   };
+}
+
+interface Listing {
+  /** Of the directory, before it was read. */
+  readonly stamp: string;
+  readonly readAtMs: number;
+  /** Whether the stamp tells every later change; without it the listing is good for `SETTLED_MS`. */
+  readonly isSettled: boolean;
+  readonly names: readonly string[];
 }
 
 /** Tells two states of a file or a directory apart. */
@@ -245,5 +274,5 @@ const MAX_RECORDS = 4_096;
 /** Runs a page looks at. */
 const MAX_LOOKS = 512;
 const LOOKS_PER_TURN = 64;
-/** Longer than a tick of any file system's clock. */
+/** Longer than a tick of any file system's clock; how old, at most, a page may be for that. */
 const SETTLED_MS = 100;
