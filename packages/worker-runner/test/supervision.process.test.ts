@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 import { resolveRunPaths } from '@conductor-run/logging';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
@@ -186,7 +186,9 @@ describe('startSupervised', () => {
       quick,
     );
     step.detach();
-    await until('the summary', () => readdirSync(join(step.runDir, 'checkpoints')).includes('index.ndjson'));
+    const index = join(step.runDir, 'checkpoints/index.ndjson');
+    // Written, not merely begun.
+    await until('the summary', () => existsSync(index) && readFileSync(index, 'utf8').endsWith('\n'));
     await killAndWait(supervisorPid());
     writeFileSync(join(worktree, 'go'), '');
     await until('the exit file', () => existsSync(join(step.runDir, 'exit')));
@@ -204,7 +206,7 @@ describe('startSupervised', () => {
     const { requestOf, runsDir, worktree, supervisorPid } = setupSupervised();
     const step = await startSupervised(requestOf(WAIT_FOR_GO), quick);
     step.detach();
-    await until('the wrapper', () => runStatus(pathsOf(runsDir, step.runId)).state.process?.pid);
+    await startedWrapper(step.runDir);
     await killAndWait(supervisorPid());
     const statePath = join(step.runDir, 'state.json');
     writeFileSync(statePath, readFileSync(statePath, 'utf8').replace('"running"', '"prepared"'));
@@ -234,10 +236,7 @@ describe('startSupervised', () => {
     const { requestOf, runsDir, supervisorPid } = setupSupervised();
     const step = await startSupervised(requestOf('sleep 300'), quick);
     step.detach();
-    const wrapper = await until(
-      'the wrapper',
-      () => runStatus(pathsOf(runsDir, step.runId)).state.process?.pid,
-    );
+    const wrapper = await startedWrapper(step.runDir);
     await killAndWait(supervisorPid());
     process.kill(-wrapper, 'SIGKILL');
     const stranger = spawn('sleep', ['300'], { detached: true, stdio: 'ignore' });
@@ -257,10 +256,7 @@ describe('startSupervised', () => {
     const { requestOf, runsDir, supervisorPid } = setupSupervised();
     const step = await startSupervised(requestOf('sleep 300', { timeoutSec: 60 }), quick);
     step.detach();
-    const wrapper = await until(
-      'the wrapper',
-      () => runStatus(pathsOf(runsDir, step.runId)).state.process?.pid,
-    );
+    const wrapper = await startedWrapper(step.runDir);
     await killAndWait(supervisorPid());
     process.kill(-wrapper, 'SIGKILL');
     rewriteBoot(step.runDir);
@@ -275,10 +271,7 @@ describe('startSupervised', () => {
     const { requestOf, runsDir, supervisorPid } = setupSupervised();
     const step = await startSupervised(requestOf('sleep 300'), quick);
     step.detach();
-    const wrapper = await until(
-      'the wrapper',
-      () => runStatus(pathsOf(runsDir, step.runId)).state.process?.pid,
-    );
+    const wrapper = await startedWrapper(step.runDir);
     await killAndWait(supervisorPid());
     process.kill(-wrapper, 'SIGKILL');
     // As a crash before the spawn leaves it.
@@ -337,6 +330,15 @@ describe('startSupervised', () => {
 
 function pathsOf(runsDir: string, runId: string): ReturnType<typeof resolveRunPaths> {
   return resolveRunPaths({ runsDir, taskId: 'task', runId });
+}
+
+/** The wrapper's pid, once the record and its own file name it: killed any earlier it leaves no file. */
+async function startedWrapper(runDir: string): Promise<number> {
+  const paths = pathsOf(dirname(dirname(runDir)), basename(runDir));
+  const pid = await until('the wrapper', () => runStatus(paths).state.process?.pid);
+  const pidFile = join(runDir, 'pid');
+  await until('its pid file', () => existsSync(pidFile) && readFileSync(pidFile, 'utf8').endsWith('\n'));
+  return pid;
 }
 
 /** Makes the plan and the owner those of an earlier boot. */
