@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { TIMES } from './fixtures/daemon.ts';
+import { STEADY_TIMES } from './fixtures/daemon.ts';
 import { createScratch, until } from './fixtures/scratch.ts';
 
 describe('conductor nodes, leader and logs', () => {
@@ -18,7 +18,7 @@ describe('conductor nodes, leader and logs', () => {
   });
 
   test('given a daemon, they tell its state, its term, and its log as it grows', async () => {
-    const scratch = createScratch({ 'conductor.yaml': `${TIMES}jobs:\n  a: { command: "true" }\n` });
+    const scratch = createScratch({ 'conductor.yaml': `${STEADY_TIMES}jobs:\n  a: { command: "true" }\n` });
     const following = scratch.start('logs', '-f', '--level', 'info');
     let followed = '';
     following.child.stdout?.on('data', (chunk: Buffer) => (followed += chunk.toString()));
