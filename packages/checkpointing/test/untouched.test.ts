@@ -44,7 +44,8 @@ describe('a capture', () => {
 
     expect(record.tree).toBe(plainTree);
     expect(existsSync(canary)).toBe(false);
-    // The traps do work: what people type falls into them.
+    // The traps do work: what people type falls into them, once git has to read a file.
+    utimesSync(join(context.path, 'b.txt'), 1, 1);
     expect(() => context.git('status')).toThrow('filter');
     expect(readFileSync(canary, 'utf8')).toContain('canary.sh');
   });

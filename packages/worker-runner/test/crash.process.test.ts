@@ -144,7 +144,8 @@ describe('kill -9', () => {
       process.kill(bundle.supervisorPid(), 'SIGKILL');
       child.kill('SIGKILL');
       const wrappers = wrappersOf(bundle);
-      for (const pid of wrappers) process.kill(pid, 'SIGKILL');
+      // The first steps may have come to their end by themselves.
+      for (const pid of wrappers) createHost().signal(pid, 'SIGKILL');
       await until('the end of the supervisor', () => !isAlive(bundle.supervisorPid()));
 
       const ended = await adoptUntilNoneIsLeft(bundle.runsDir, 5000);
