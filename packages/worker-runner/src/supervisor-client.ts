@@ -125,7 +125,8 @@ async function decide(socket: LineSocket, ask: number, authorize: () => Promise<
  *
  * @param runsDir - the runs directory
  * @param access - clock, host and patience
- * @throws {@link WorkerRunnerError} with code `supervisor-unavailable` when none answers within 10 s
+ * @throws {@link WorkerRunnerError} with code `supervisor-unavailable` when none answers within 10 s, or 60 s of one that
+ * is alive and at work
  */
 export async function reachSupervisor(
   runsDir: string,
@@ -137,7 +138,7 @@ export async function reachSupervisor(
   let startedAtMs = Number.NEGATIVE_INFINITY;
   for (;;) {
     const connection = await connectToSupervisor(socketPath, access.authorize);
-    if (connection !== undefined && (await isAnswering(connection, access.clock))) return connection;
+    if (connection !== undefined && (await isAnswering(connection, runsDir, access))) return connection;
     connection?.close();
     const nowMs = access.clock.monotonicMs();
     if (nowMs > untilMs) throw unavailable(runsDir);
@@ -161,20 +162,36 @@ function isStarting(runsDir: string, access: SupervisorAccess): boolean {
 /** Many calls at once must not start many Node processes, of which all but one would end again. */
 const startedAtMsByDirectory = new Map<string, number>();
 
-/** A connection may come from the backlog of a supervisor that is stopped, or about to end. */
-async function isAnswering(connection: SupervisorConnection, clock: Clock): Promise<boolean> {
+/**
+ * A connection may come from the backlog of a supervisor that is stopped, or about to end. One that is at work on many
+ * starts at once answers late, and is waited for.
+ */
+async function isAnswering(
+  connection: SupervisorConnection,
+  runsDir: string,
+  access: SupervisorAccess,
+): Promise<boolean> {
+  const { clock } = access;
   const patience = new AbortController();
-  const tooLong = clock.sleep(ANSWER_PATIENCE_MS, { signal: patience.signal }).then(
-    () => false,
-    () => false,
-  );
+  const untilMs = clock.monotonicMs() + BUSY_PATIENCE_MS;
+  const giveUp = async (): Promise<false> => {
+    do await clock.sleep(ANSWER_PATIENCE_MS, { signal: patience.signal });
+    while (clock.monotonicMs() < untilMs && isAtWork(runsDir, access));
+    return false;
+  };
   const answered = connection.call({ op: 'info' }).then(
     () => true,
     () => false,
   );
-  const result = await Promise.race([answered, tooLong]);
+  const result = await Promise.race([answered, giveUp().catch(() => false)]);
   patience.abort();
   return result;
+}
+
+function isAtWork(runsDir: string, { host }: SupervisorAccess): boolean {
+  const owner = readOwner(supervisorDirOf(runsDir));
+  if (owner === undefined || !isProcessAlive(host.processes, owner)) return false;
+  return host.processes.read(owner.pid)?.state === 'running';
 }
 
 /** A process of its own session: neither a signal to our group nor our end reaches it. */
@@ -241,6 +258,7 @@ function lostConnection(socketPath: string): WorkerRunnerError {
 const SMALL_NODE = ['--max-semi-space-size=1', '--max-old-space-size=256'];
 const START_PATIENCE_MS = 10_000;
 const ANSWER_PATIENCE_MS = 3000;
+const BUSY_PATIENCE_MS = 60_000;
 /** How long a process of Node may take until it owns the directory. */
 const START_MS = 2000;
 /** Between two looks whether one has to be started: one that ends at once must not be started a hundred times. */
