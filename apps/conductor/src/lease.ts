@@ -1,4 +1,5 @@
 /** How a job's lease is renewed while its step runs, from this process or from the supervisor's. */
+import type { Clock } from '@conductor-run/clock';
 import { type JobStore, type Lease, openJobStore } from '@conductor-run/job-store';
 import type { AttachedLease, LeaseAnswer, LeaseKeeper, ModuleSpec } from '@conductor-run/worker-runner';
 import { z } from 'zod';
@@ -14,6 +15,50 @@ import type { Settings } from './settings.ts';
  */
 export function attachLease(store: JobStore, lease: Lease, leaseMs: number): AttachedLease {
   return { lease, leaseMs, keeper: createLeaseKeeper(store) };
+}
+
+/** What holding a lease takes. */
+interface HoldOptions {
+  readonly store: JobStore;
+  readonly clock: Clock;
+  /** How long each renewal lasts, in ms. */
+  readonly leaseMs: number;
+  /** Told of a renewal that failed; the next one may not. */
+  readonly note?: ((message: string) => void) | undefined;
+}
+
+/**
+ * Renews a lease while something is at work that is no step, such as the making of a work tree. Nothing is ended when the
+ * lease is lost: the next step asks before it starts, and the store refuses late answers.
+ *
+ * @param lease - the claim
+ * @param options - where and how long
+ * @param work - what takes its time
+ */
+export async function holdLease<Result>(
+  lease: Lease,
+  { store, clock, leaseMs, note }: HoldOptions,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const ending = new AbortController();
+  const renew = async (): Promise<void> => {
+    while (!ending.signal.aborted) {
+      await clock.sleep(leaseMs / RENEWALS_PER_LEASE, { signal: ending.signal });
+      try {
+        await store.heartbeat(lease, leaseMs);
+      } catch (error) {
+        note?.(`Lease not renewed: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+  };
+  // The sleep ends with the reason of its signal, and nothing else is thrown.
+  const renewing = renew().catch(() => undefined);
+  try {
+    return await work();
+  } finally {
+    ending.abort();
+    await renewing;
+  }
 }
 
 /** Renews leases in a store, which stays open. */
@@ -73,3 +118,5 @@ const leaseSchema = z
     startedAtMs: z.number(),
   })
   .transform((lease): Lease => lease);
+
+const RENEWALS_PER_LEASE = 3;

@@ -20,6 +20,7 @@ import { ConductorError } from './errors.ts';
 import { findGitPlace } from './git-place.ts';
 import { parseJobInput } from './job-input.ts';
 import type { JobDefinition, StepDefinition } from './job-config.ts';
+import { holdLease } from './lease.ts';
 import { lockTask, type OwnerLock } from './owner-lock.ts';
 import type { Settings } from './settings.ts';
 import { createStepRequest, newTaskId, type TaskPlace } from './step-request.ts';
@@ -68,9 +69,9 @@ export async function runTask(job: JobDefinition, lease: Lease, deps: TaskDeps):
       runDir: taskDirOf(deps.settings, taskId),
       node: deps.settings.nodeId,
     });
-    const place = await preparePlace(job, lease, taskId, deps);
+    const place = await hold(lease, deps, () => preparePlace(job, lease, taskId, deps));
     const results = await runSteps(job, job.steps, lease, place, deps);
-    await tidyPlace(job, place, deps);
+    await hold(lease, deps, () => tidyPlace(job, place, deps));
     return results;
   });
 }
@@ -102,7 +103,7 @@ export async function resumeTask(
     // A step that is no longer in the config has no steps after it.
     const rest = result.ok && position >= 0 ? job.steps.slice(position + 1) : [];
     const results = [result, ...(await runSteps(job, rest, lease, place, deps))];
-    await tidyPlace(job, place, deps);
+    await hold(lease, deps, () => tidyPlace(job, place, deps));
     return results;
   });
 }
@@ -110,6 +111,11 @@ export async function resumeTask(
 /** The folder of a task's runs, kept with the attempt so that others find it. */
 export function taskDirOf(settings: Pick<Settings, 'runsDir'>, taskId: string): string {
   return path.join(settings.runsDir, taskId);
+}
+
+/** Keeps the lease while no step does. */
+function hold<Result>(lease: Lease, deps: TaskDeps, work: () => Promise<Result>): Promise<Result> {
+  return holdLease(lease, { ...deps, leaseMs: deps.settings.jobLeaseMs }, work);
 }
 
 async function endAttempt(

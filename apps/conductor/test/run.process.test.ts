@@ -1,9 +1,13 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
+import { createRealClock } from '@conductor-run/clock';
 import { describe, expect, test } from 'vitest';
 
 import { createScratch, until } from './fixtures/scratch.ts';
+
+const clock = createRealClock();
 
 /** A repository with a config in its root. */
 function setup(config: string) {
@@ -21,6 +25,7 @@ interface JobRow {
   readonly inputWatermark: number;
   readonly lastSuccessWatermark: number;
   readonly lastError?: string;
+  readonly leaseUntilMs?: number | null;
 }
 
 async function jobsOf(scratch: ReturnType<typeof createScratch>): Promise<readonly JobRow[]> {
@@ -59,6 +64,32 @@ jobs:
     expect(readFileSync(path.join(scratch.dir, 'a.txt'), 'utf8')).toBe('one\n');
     expect(scratch.git('status', '--porcelain')).toBe('');
     expect(result.stderr).toContain('Work tree kept');
+  });
+
+  test('given a work tree that takes longer to make than a lease lasts, the lease is renewed meanwhile and the job runs once', async () => {
+    const scratch = setup(`jobLeaseMs: 3000
+jobs:
+  tree: { command: cat a.txt, worktree: { base: main } }
+`);
+    const gate = path.join(scratch.dir, '../gate');
+    execFileSync('mkfifo', [gate]);
+    scratch.write({ '.gitattributes': 'a.txt filter=slow\n' });
+    scratch.git('add', '.gitattributes');
+    scratch.git('commit', '--quiet', '--message=slow');
+    // Checking the file out waits until somebody opens the gate.
+    scratch.git('config', 'filter.slow.smudge', `cat '${gate}' >&2; cat`);
+    const leaseOf = async () => (await jobsOf(scratch))[0]?.leaseUntilMs ?? undefined;
+
+    const running = scratch.start('run', 'tree');
+    const firstUntilMs = await until('it is claimed', leaseOf);
+    await until(
+      'the first lease is over and another one runs',
+      async () => clock.nowMs() > firstUntilMs && ((await leaseOf()) ?? 0) > clock.nowMs(),
+    );
+    writeFileSync(gate, '');
+
+    expect(await running.ended).toMatchObject({ exitCode: 0, stdout: 'one\n' });
+    expect(await jobsOf(scratch)).toMatchObject([{ status: 'done', attempt: 1 }]);
   });
 
   test('given a first step that fails, the second does not run, and the job holds its error', async () => {
