@@ -61,8 +61,10 @@ describe('client', () => {
     })();
 
     for (let round = 0; round < 5; round += 1) {
-      for (let at = 0; at < 300; at += 1)
-        await agent.emit('log', { level: 'info', message: `${round * 300 + at}` });
+      await bundle.emitUnread(
+        agent,
+        Array.from({ length: 300 }, (_, at) => `${round * 300 + at}`),
+      );
       cut();
     }
     end({ result: 'all' });

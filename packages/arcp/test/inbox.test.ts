@@ -2,20 +2,30 @@ import { createRealClock } from '@conductor-run/clock';
 import { describe, expect, test } from 'vitest';
 import { createInbox, type Inbox } from '../src/runtime/inbox.ts';
 
-/** An inbox whose messages take as many milliseconds as they say. */
-function setup(): { readonly inbox: Inbox<number>; readonly seen: (number | string)[] } {
+/** An inbox whose messages take as many milliseconds as they say; those below zero are refused. */
+function setup() {
   const seen: (number | string)[] = [];
+  const pauses: { readonly ms: number; readonly end: () => void }[] = [];
   let nowMs = 0;
-  const inbox = createInbox<number>({
-    clock: { ...createRealClock(), monotonicMs: () => nowMs },
+  const inbox: Inbox<number> = createInbox<number>({
+    clock: {
+      ...createRealClock(),
+      monotonicMs: () => nowMs,
+      setTimer(ms, end) {
+        pauses.push({ ms, end });
+        const cancel = () => void pauses.splice(0);
+        return { cancel, [Symbol.dispose]: cancel };
+      },
+    },
     take(message) {
-      nowMs += message;
+      nowMs += Math.max(0, message);
       seen.push(message);
+      return message >= 0;
     },
     onFull: () => seen.push('full'),
     onEmpty: () => seen.push('empty'),
   });
-  return { inbox, seen };
+  return { inbox, seen, pauses };
 }
 
 async function turn(): Promise<void> {
@@ -57,5 +67,46 @@ describe('inbox', () => {
     await turn();
 
     expect(seen).toEqual([...Array.from({ length: 32 }, () => 1), 'full']);
+  });
+
+  test('given one refusal after the other, when they come in one turn, nothing more is read until a pause is over', async () => {
+    const { inbox, seen, pauses } = setup();
+    const messages = Array.from({ length: 40 }, (_, at) => -1 - at);
+
+    for (const message of messages) inbox.put(message);
+    await turn();
+    const first = [...seen];
+    inbox.put(7);
+    pauses[0]?.end();
+    const second = seen.slice(first.length);
+    await turn();
+    pauses[1]?.end();
+
+    expect(first).toEqual([...messages.slice(0, 17), 'full']);
+    expect(second).toEqual(messages.slice(17, 34));
+    expect(seen.slice(-8)).toEqual([...messages.slice(34), 7, 'empty']);
+    expect(pauses.map(({ ms }) => ms)).toEqual([20, 20]);
+  });
+
+  test('given refusals between useful messages, when they are few in a turn, there is no pause', async () => {
+    const { inbox, seen, pauses } = setup();
+
+    for (let at = 0; at < 32; at += 1) inbox.put(at % 2 === 0 ? -1 : 0);
+    await turn();
+    inbox.put(1);
+
+    expect(seen).toHaveLength(33);
+    expect(pauses).toEqual([]);
+  });
+
+  test('given a pause, when the connection ends, the pause ends too and nothing is taken', async () => {
+    const { inbox, seen, pauses } = setup();
+    for (let at = 0; at < 20; at += 1) inbox.put(-1);
+    await turn();
+
+    inbox.clear();
+
+    expect(pauses).toEqual([]);
+    expect(seen).toEqual([...Array.from({ length: 17 }, () => -1), 'full']);
   });
 });

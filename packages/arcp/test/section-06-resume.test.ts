@@ -4,7 +4,7 @@ import { setup } from './fixtures/setup.ts';
 
 describe('6.3 resume', () => {
   test('given events while away, when the session is resumed, they come in order, once, and live events follow without a gap', async () => {
-    const { peer, puppet } = setup();
+    const { peer, puppet, emitUnread } = setup();
     const first = peer();
     const welcome = await first.hello();
     const accepted = await first.submit('puppet');
@@ -13,7 +13,10 @@ describe('6.3 resume', () => {
     await first.next('job.event', (frame) => frame.event_seq === 3);
     first.close();
     await first.closed();
-    for (let at = 4; at <= 1_000; at += 1) await job.emit('log', { level: 'info', message: `${at}` });
+    await emitUnread(
+      job,
+      Array.from({ length: 997 }, (_, at) => `${at + 4}`),
+    );
 
     const second = peer();
     await second.hello({ resume: resumeOf(welcome, 2) });
@@ -25,6 +28,30 @@ describe('6.3 resume', () => {
       Array.from({ length: 1_000 }, (_, at) => at + 3),
     );
     expect(second.sequenced().map(messageOf).slice(0, 2)).toEqual(['3', '4']);
+  });
+
+  test('given nobody who reads, when an agent emits as fast as it can, it has the pace of what is unread, and not another', async () => {
+    const { peer, puppet, clock } = setup();
+    const first = peer();
+    await first.hello();
+    const accepted = await first.submit('puppet');
+    const { job } = await puppet(accepted.payload['job_id']);
+    first.close();
+    await first.closed();
+    let said = 0;
+    const emitting = (async () => {
+      for (; said < 640; said += 1) await job.emit('log', { level: 'info', message: `${said}` });
+    })();
+
+    const counts: number[] = [];
+    for (let interval = 0; interval < 8; interval += 1) {
+      await clock.advance(10);
+      counts.push(said);
+    }
+    await clock.advance(10);
+    await emitting;
+
+    expect(counts).toEqual(Array.from({ length: 8 }, (_, at) => (at + 2) * 64));
   });
 
   test('given a welcome, when another follows, the token has rotated and the one before is dead once the client spoke', async () => {
@@ -113,14 +140,17 @@ describe('6.3 resume', () => {
   });
 
   test('given a buffer that overflowed while away, when resumed from before it, the answer is RESUME_WINDOW_EXPIRED and the job went on', async () => {
-    const { peer, puppet } = setup({ limits: { maxBufferedEvents: 300 } });
+    const { peer, puppet, emitUnread } = setup({ limits: { maxBufferedEvents: 300 } });
     const first = peer();
     const welcome = await first.hello();
     const accepted = await first.submit('puppet');
     const { job } = await puppet(accepted.payload['job_id']);
     first.close();
     await first.closed();
-    for (let at = 0; at < 1_000; at += 1) await job.emit('log', { level: 'info', message: `${at}` });
+    await emitUnread(
+      job,
+      Array.from({ length: 1_000 }, (_, at) => `${at}`),
+    );
 
     const late = peer();
     sayResume(late, resumeOf(welcome, 0));
@@ -205,14 +235,16 @@ describe('6.5 acknowledgement', () => {
   });
 
   test('given a client that never reads, when it is told and still does not, it is cut and its job goes on', async () => {
-    const { peer, clock, puppet, runtime } = setup({ limits: { maxUnsentBytes: 10_000 } });
+    const { peer, clock, puppet, runtime, emitUnread } = setup({ limits: { maxUnsentBytes: 10_000 } });
     const deaf = peer();
     const welcome = await deaf.hello();
     const accepted = await deaf.submit('puppet');
     const { job, end } = await puppet(accepted.payload['job_id']);
     deaf.transport.pause();
-    for (let at = 0; at < 1_000; at += 1)
-      await job.emit('log', { level: 'info', message: `line ${at} ${'x'.repeat(50)}` });
+    await emitUnread(
+      job,
+      Array.from({ length: 1_000 }, (_, at) => `line ${at} ${'x'.repeat(50)}`),
+    );
 
     await clock.advance(15_001);
     await clock.advance(15_001);

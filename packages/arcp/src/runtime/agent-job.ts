@@ -135,12 +135,13 @@ function eventJson(core: Core, kind: string, body: unknown): string {
   throw new ArcpError('INVALID_REQUEST', `Cannot emit ${kind} event: it has ${json.length} characters`);
 }
 
-/** Resolved at once, unless the turn is full or the reader is far behind. */
+/** Resolved at once, unless the turn is full or the reader is behind. */
 function room(core: Core, job: Job): Promise<void> | void {
-  // What nobody is reading right now is in no hurry, and must not hold up what somebody is.
-  const share = job.session.link?.isLive() === true ? TURN_EVENTS : UNREAD_TURN_EVENTS;
-  if (core.ledger.pendingEvents() >= share) return core.ledger.nextCommit();
-  if (!isCrowded(core, job.session)) return undefined;
+  if (core.ledger.pendingEvents() >= TURN_EVENTS) return core.ledger.nextCommit();
+  if (!isCrowded(core, job.session)) {
+    // What nobody is reading right now is in no hurry, and must not hold up what somebody is.
+    return job.session.link?.isLive() === true ? undefined : core.unreadPace.take();
+  }
   return new Promise((resolve) => {
     job.session.waiting.push(resolve);
   });
@@ -242,4 +243,3 @@ function requireLive(core: Core, job: Job): void {
 const REMAINING = 'cost.budget.remaining';
 /** Events of a turn after which agents wait for its commit. */
 const TURN_EVENTS = 512;
-const UNREAD_TURN_EVENTS = 64;

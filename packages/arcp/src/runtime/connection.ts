@@ -206,15 +206,16 @@ export function serveConnection(core: Core, transport: Transport, events: Connec
       { keepAlive: false },
     );
   };
-  const receive = (text: string): void => {
-    if (state === 'over') return;
+  /** False for what was refused. */
+  const receive = (text: string): boolean => {
+    if (state === 'over') return true;
     lastReceivedMs = clock.monotonicMs();
     if (state === 'greeting') {
       if (early.push(text) > MAX_EARLY) {
         const error = new ArcpError('INVALID_REQUEST', 'Cannot take more messages before the welcome');
         link.cut(errorToPayload(error), CLOSE_CODES.policy, 'too many messages before the welcome');
       }
-      return;
+      return true;
     }
     try {
       const envelope = parseFrame(text, {
@@ -228,8 +229,10 @@ export function serveConnection(core: Core, transport: Transport, events: Connec
         if (message.type !== 'ping' && message.type !== 'pong') lastBusyMs = lastReceivedMs;
         events.message(session, envelope, message);
       }
+      return true;
     } catch (error) {
       refuse(error);
+      return false;
     }
   };
   const refuse = (error: unknown): void => {
@@ -242,11 +245,10 @@ export function serveConnection(core: Core, transport: Transport, events: Connec
   const inbox = createInbox<{ readonly text: string } | { readonly malformed: string }>({
     clock,
     take(message) {
-      if ('text' in message) receive(message.text);
-      else {
-        const what = `Cannot read message: ${message.malformed}, expected one JSON object`;
-        refuse(new ArcpError('INVALID_REQUEST', what));
-      }
+      if ('text' in message) return receive(message.text);
+      const what = `Cannot read message: ${message.malformed}, expected one JSON object`;
+      refuse(new ArcpError('INVALID_REQUEST', what));
+      return false;
     },
     onFull: () => transport.pause(),
     onEmpty() {

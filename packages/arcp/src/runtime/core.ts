@@ -11,6 +11,7 @@ import type { CompiledLease } from '../lease.ts';
 import type { Credential, JobSubmit } from '../wire.ts';
 import type { AgentOutcome } from './agent-host.ts';
 import type { Ledger } from './ledger.ts';
+import type { UnreadPace } from './unread-pace.ts';
 import type { Settings } from './options.ts';
 import type { Span } from './ports.ts';
 import type { StoredCredential, StoredEvent, StoredJob, StoredSession } from './event-store.ts';
@@ -155,6 +156,7 @@ export interface Account {
 export interface Core {
   readonly settings: Settings;
   readonly ledger: Ledger;
+  readonly unreadPace: UnreadPace;
   readonly sessionsById: Map<string, Session>;
   readonly jobsById: Map<string, Job>;
   /** Live jobs, and those that ended in this turn, by {@link keySlot}. */

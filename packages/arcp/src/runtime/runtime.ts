@@ -10,6 +10,7 @@ import { handlesOf, issueCredentials, revokeHandle } from './credentials.ts';
 import { serveConnection, type Connection } from './connection.ts';
 import { publish } from './job-life.ts';
 import { createLedger } from './ledger.ts';
+import { createUnreadPace } from './unread-pace.ts';
 import { resolveOptions, type RuntimeOptions } from './options.ts';
 import { recover } from './recovery.ts';
 import { answer } from './requests.ts';
@@ -75,6 +76,7 @@ export function startRuntime(options: RuntimeOptions): Runtime {
   const core: Core = {
     settings,
     ledger: createLedger(settings.store, onFailure),
+    unreadPace: createUnreadPace(settings.clock),
     sessionsById: new Map(),
     jobsById: new Map(),
     jobsByKey: new Map(),
