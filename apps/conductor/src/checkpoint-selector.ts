@@ -35,11 +35,11 @@ export function requireGitDiff(
  * @param seq - its number; the newest one when `undefined`
  * @throws ConductorError with code `checkpoint-unknown`
  */
-export function requireCheckpoint(
-  records: readonly CheckpointRecord[],
+export function requireCheckpoint<Checkpoint extends { readonly seq: number }>(
+  records: readonly Checkpoint[],
   runId: string,
   seq: number | undefined,
-): CheckpointRecord {
+): Checkpoint {
   const found = seq === undefined ? records.at(-1) : records.find((record) => record.seq === seq);
   if (found !== undefined) return found;
   const known = records.map((record) => record.seq).join(', ');

@@ -13,6 +13,7 @@ jobs:
   hello: { command: "echo one; echo two >&2; printf 'é'; sleep 0.3; echo ' three'" }
   wait: { command: "touch waits; echo waiting; exec sleep 100" }
   cat: { command: cat }
+  change: { command: "echo two >> a.txt" }
   nightly: { command: "true", schedule: { cron: "0 3 * * *" } }
 `;
 
@@ -64,6 +65,9 @@ describe('--api', () => {
       ['runs', 'list'],
       ['runs', 'show', 'hello'],
       ['runs', 'events', 'last'],
+      ['checkpoints', 'list', 'hello'],
+      ['checkpoints', 'show', 'hello', '1'],
+      ['store', 'stats'],
       ['why', 'hello'],
       ['why', 'nightly', '--at', '2027-03-28T03:00:00Z'],
     ]) {
@@ -98,6 +102,31 @@ describe('--api', () => {
     }
     const timed = await there('runs', 'logs', 'hello', '--timestamps', '--channel', 'stdout');
     expect(timed.stdout).toMatch(/^\S+Z one\n\S+Z é three\n$/);
+  });
+
+  test('given a run elsewhere that changed files, its patch and its checkpoints are the same as there', async () => {
+    const { here, there } = await setup();
+    here.git('init', '--quiet', '--initial-branch=main');
+    here.write({ 'a.txt': 'one\n', '.gitignore': 'conductor.yaml\n' });
+    here.git('add', '.gitignore', 'a.txt');
+    here.git('commit', '--quiet', '--message=start');
+    await there('enqueue', 'change');
+    await until('it has run', async () => (await there('jobs', 'show', 'change')).stdout.includes('done'));
+
+    for (const command of [
+      ['runs', 'diff', 'change'],
+      ['runs', 'diff', 'change', '--stat'],
+      ['runs', 'diff', 'change', '--json'],
+      ['checkpoints', 'list', 'change', '--json'],
+      ['checkpoints', 'show', 'change'],
+    ]) {
+      const [local, remote] = [await here.conductor(...command), await there(...command)];
+      expect([command, remote.exitCode, remote.stdout]).toEqual([command, 0, local.stdout]);
+    }
+    expect((await there('runs', 'diff', 'change')).stdout).toContain('\n+two\n');
+    const unknown = await there('checkpoints', 'show', 'change', '99');
+    expect(unknown).toMatchObject({ exitCode: 1 });
+    expect(unknown.stderr).toContain('Cannot find checkpoint "99"');
   });
 
   test('given a running step, runs cancel ends it, and following it ends with it', async () => {
@@ -165,10 +194,10 @@ describe('CONDUCTOR_API', () => {
     const env = { CONDUCTOR_API: url, CONDUCTOR_SHARED_TOKEN: token };
     const elsewhere = createScratch();
 
-    const local = await callCli(elsewhere.dir, ['store', 'stats'], env);
+    const local = await callCli(elsewhere.dir, ['store', 'migrate'], env);
     const remote = await callCli(elsewhere.dir, ['status', '--json'], env);
 
-    expect(local.stderr).toContain('stats works on the files here');
+    expect(local.stderr).toContain('migrate works on the files here');
     expect(remote.stderr).toBe('');
     expect(JSON.parse(remote.stdout)).toMatchObject({
       store: path.join(here.dir, '.conductor', 'conductor.db'),

@@ -1,6 +1,5 @@
 /** `conductor checkpoints list|show|diff|verify`: what was recorded of a run. */
 import {
-  type CheckpointRecord,
   diffCheckpoints,
   type FileDiff,
   readCheckpoints,
@@ -9,13 +8,20 @@ import {
 import type { Command } from 'commander';
 
 import { parseSeq, requireCheckpoint, requireGitDiff } from '../checkpoint-selector.ts';
-import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
+import {
+  type CliOptions,
+  type Context,
+  createContext,
+  withApiOption,
+  withCommonOptions,
+} from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { CliIo } from '../io.ts';
+import { remoteClient } from '../remote.ts';
 import { selectRun } from '../run-selector.ts';
 import { stripControl } from '../terminal/style.ts';
 import { formatTable } from '../terminal/table.ts';
-import { formatRelative } from '../terminal/time.ts';
+import { formatInstant, formatRelative } from '../terminal/time.ts';
 import {
   checkpointDetailView,
   checkpointDiffView,
@@ -24,6 +30,7 @@ import {
   toCheckpointView,
 } from '../views/checkpoint-views.ts';
 import { toVerifyView, verifyView } from '../views/snapshot-views.ts';
+import type { CheckpointListView, CheckpointView } from '../views/types.ts';
 import { addCheckpointsPruneCommand } from './checkpoints-prune.ts';
 import { addBringBackCommands } from './checkpoints-restore.ts';
 import { describeDiff } from './runs-diff.ts';
@@ -42,62 +49,73 @@ export function addCheckpointsCommand(program: Command, io: CliIo, finish: (exit
 }
 
 function addList(checkpoints: Command, io: CliIo): void {
-  withCommonOptions(
-    checkpoints
-      .command('list <run>')
-      .description('the checkpoints of a run; RUN is last, an id or a part of one, or a job')
-      .addHelpText('after', '\nExample:\n  conductor checkpoints list last'),
+  withApiOption(
+    withCommonOptions(
+      checkpoints
+        .command('list <run>')
+        .description('the checkpoints of a run; RUN is last, an id or a part of one, or a job')
+        .addHelpText('after', '\nExample:\n  conductor checkpoints list last'),
+    ),
   ).action(async (selector: string, options: CliOptions) => {
     const context = createContext(io, options);
-    const run = await selectRun(context.config.settings.runsDir, selector, context.io.clock);
-    const listing = await readCheckpoints(run.paths.checkpointsDir);
+    const view = await readAll(context, selector);
     if (context.json) {
-      context.printJson(checkpointListView, {
-        runId: run.paths.runId,
-        checkpoints: listing.records.map(toCheckpointView),
-        skippedLines: listing.skippedLines,
-        nextCursor: null,
-      });
+      context.printJson(checkpointListView, view);
       return;
     }
     const nowMs = io.clock.nowMs();
     context.print(
       formatTable(
-        listing.records,
+        view.checkpoints,
         [
-          { head: 'SEQ', cell: (record) => String(record.seq), align: 'right' },
-          { head: 'TYPE', cell: (record) => record.type },
-          { head: 'TAKEN', cell: (record) => formatRelative(Date.parse(record.createdAt), nowMs) },
-          { head: 'SUMMARY', cell: (record) => stripControl(record.summary) },
+          { head: 'SEQ', cell: (checkpoint) => String(checkpoint.seq), align: 'right' },
+          { head: 'TYPE', cell: (checkpoint) => checkpoint.type },
+          { head: 'TAKEN', cell: (checkpoint) => formatRelative(checkpoint.createdAtMs, nowMs) },
+          { head: 'SUMMARY', cell: (checkpoint) => stripControl(checkpoint.summary) },
         ],
         context.paint,
       ),
     );
-    if (listing.skippedLines.length > 0) {
+    if (view.skippedLines.length > 0) {
       io.stderr.write(
-        `${context.paint('warn', 'torn')} ${listing.skippedLines.length} lines could not be read\n`,
+        `${context.paint('warn', 'torn')} ${view.skippedLines.length} lines could not be read\n`,
       );
     }
   });
 }
 
+/** All checkpoints of a run, from the files here or page by page from a daemon elsewhere. */
+async function readAll(context: Context, selector: string): Promise<CheckpointListView> {
+  const client = remoteClient(context);
+  if (client === undefined) {
+    const run = await selectRun(context.config.settings.runsDir, selector, context.io.clock);
+    const { records, skippedLines } = await readCheckpoints(run.paths.checkpointsDir);
+    const checkpoints = records.map(toCheckpointView);
+    return { runId: run.paths.runId, checkpoints, skippedLines, nextCursor: null };
+  }
+  let view = await client.listCheckpoints(selector, { limit: PAGE });
+  while (view.nextCursor !== null) {
+    // By its id from here on: a word such as "last" may name another run by now.
+    const next = await client.listCheckpoints(view.runId, { limit: PAGE, cursor: view.nextCursor });
+    view = { ...next, checkpoints: [...view.checkpoints, ...next.checkpoints] };
+  }
+  return view;
+}
+
 function addShow(checkpoints: Command, io: CliIo): void {
-  withCommonOptions(
-    checkpoints
-      .command('show <run> [seq]')
-      .description('one checkpoint, the newest without a number')
-      .addHelpText('after', '\nExample:\n  conductor checkpoints show last 3'),
+  withApiOption(
+    withCommonOptions(
+      checkpoints
+        .command('show <run> [seq]')
+        .description('one checkpoint, the newest without a number')
+        .addHelpText('after', '\nExample:\n  conductor checkpoints show last 3'),
+    ),
   ).action(async (selector: string, seq: string | undefined, options: CliOptions) => {
     const context = createContext(io, options);
-    const run = await selectRun(context.config.settings.runsDir, selector, context.io.clock);
-    const { records } = await readCheckpoints(run.paths.checkpointsDir);
-    const record = requireCheckpoint(records, run.paths.runId, parseSeq(seq));
-    if (context.json) {
-      context.printJson(checkpointDetailView, {
-        runId: run.paths.runId,
-        checkpoint: toCheckpointView(record),
-      });
-    } else context.print(describeRecord(context, record));
+    const view = await readAll(context, selector);
+    const checkpoint = requireCheckpoint(view.checkpoints, view.runId, parseSeq(seq));
+    if (context.json) context.printJson(checkpointDetailView, { runId: view.runId, checkpoint });
+    else context.print(describeCheckpoint(context, checkpoint));
   });
 }
 
@@ -162,25 +180,26 @@ function addVerify(checkpoints: Command, io: CliIo, finish: (exitCode: number) =
   });
 }
 
-function describeRecord(context: Context, record: CheckpointRecord): string {
-  const head = `${record.checkpointId}  ${record.type}  ${record.createdAt}\n${stripControl(record.summary)}\n`;
-  const files = record.files.map(
+function describeCheckpoint(context: Context, checkpoint: CheckpointView): string {
+  const takenAt = formatInstant(checkpoint.createdAtMs);
+  const head = `${checkpoint.checkpointId}  ${checkpoint.type}  ${takenAt}\n${stripControl(checkpoint.summary)}\n`;
+  const files = checkpoint.files.map(
     (file) => `  ${file.fileName}  ${file.bytes} bytes  ${file.sha256.slice(0, 12)}\n`,
   );
-  return `${head}${describeContent(context, record)}${files.join('')}`;
+  return `${head}${describeContent(context, checkpoint)}${files.join('')}`;
 }
 
-function describeContent(context: Context, record: CheckpointRecord): string {
-  switch (record.type) {
+function describeContent(context: Context, checkpoint: CheckpointView): string {
+  switch (checkpoint.type) {
     case 'summary':
-      return record.detail === undefined ? '' : `${record.detail}\n`;
+      return checkpoint.detail === null ? '' : `${stripControl(checkpoint.detail)}\n`;
     case 'log_tail':
-      return record.lines.map((line) => `  | ${stripControl(line)}\n`).join('');
+      return checkpoint.lines.map((line) => `  | ${stripControl(line)}\n`).join('');
     case 'git_diff':
-      return describeDiff(context, record);
+      return describeDiff(context, checkpoint);
     case 'test_output': {
-      const { total, passed, failed, skipped } = record.totals;
-      const failures = record.failures.map((failure) => `  ${stripControl(failure.name)}\n`);
+      const { total, passed, failed, skipped } = checkpoint;
+      const failures = checkpoint.failures.map((failure) => `  ${stripControl(failure.name)}\n`);
       return `${total} tests: ${passed} passed, ${failed} failed, ${skipped} skipped\n${failures.join('')}`;
     }
   }
@@ -190,3 +209,5 @@ function describeFile(context: Context, file: FileDiff): string {
   const counts = file.insertions === null ? 'binary' : `+${file.insertions} -${file.deletions ?? 0}`;
   return `${context.paint('strong', file.status.padEnd(8))} ${stripControl(file.path)}  ${context.paint('dim', counts)}\n`;
 }
+
+const PAGE = 1_000;

@@ -7,13 +7,15 @@ import { pipeline } from 'node:stream/promises';
 
 import type { Command } from 'commander';
 
-import { type CliOptions, createContext, withCommonOptions } from '../context.ts';
+import { type CliOptions, createContext, withApiOption, withCommonOptions } from '../context.ts';
 import { parseDuration } from '../duration.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
+import { readStoreStats } from '../record/state.ts';
+import { fromRecord } from '../remote.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatRelative } from '../terminal/time.ts';
-import { storeStatsView, toStoreStatsView } from '../views/node-views.ts';
+import { storeStatsView } from '../views/node-views.ts';
 import { backupView, exportView, importView, migrateView, pruneStoreView } from '../views/upkeep-views.ts';
 import { storePath, withStore } from '../wire.ts';
 
@@ -29,19 +31,24 @@ export function addStoreCommand(program: Command, io: CliIo): void {
 }
 
 function addStats(store: Command, io: CliIo): void {
-  withCommonOptions(
-    store
-      .command('stats', { isDefault: true })
-      .description('how many jobs stand where')
-      .addHelpText('after', '\nExample:\n  conductor store stats --json'),
+  withApiOption(
+    withCommonOptions(
+      store
+        .command('stats', { isDefault: true })
+        .description('how many jobs stand where')
+        .addHelpText('after', '\nExample:\n  conductor store stats --json'),
+    ),
   ).action(async (options: CliOptions) => {
     const context = createContext(io, options);
-    const stats = await withStore(context, (open) => open.stats());
+    const stats = await fromRecord(context, {
+      here: readStoreStats,
+      there: (client) => client.storeStats(),
+    });
     if (context.json) {
-      context.printJson(storeStatsView, toStoreStatsView(storePath(context), stats));
+      context.printJson(storeStatsView, stats);
       return;
     }
-    context.print(`${storePath(context)}${stats.isPaused ? context.paint('warn', '  paused') : ''}\n`);
+    context.print(`${stats.path}${stats.isPaused ? context.paint('warn', '  paused') : ''}\n`);
     if (stats.kinds.length === 0) {
       context.print('no jobs\n');
       return;
@@ -52,14 +59,17 @@ function addStats(store: Command, io: CliIo): void {
       formatTable(
         stats.kinds,
         [
-          { head: 'JOB', cell: (kind) => `${kind.kind}${kind.isPaused ? ' (paused)' : ''}` },
+          { head: 'JOB', cell: (kind) => `${kind.job}${kind.isPaused ? ' (paused)' : ''}` },
           { head: 'READY', cell: (kind) => String(kind.ready), align: right },
           { head: 'WAITING', cell: (kind) => String(kind.waiting), align: right },
           { head: 'RUNNING', cell: (kind) => String(kind.running), align: right },
           { head: 'DONE', cell: (kind) => String(kind.done), align: right },
           { head: 'EXHAUSTED', cell: (kind) => String(kind.exhausted), align: right },
           { head: 'CANCELLED', cell: (kind) => String(kind.cancelled), align: right },
-          { head: 'OLDEST READY', cell: (kind) => formatRelative(kind.oldestReadyDueAtMs, nowMs) },
+          {
+            head: 'OLDEST READY',
+            cell: (kind) => formatRelative(kind.oldestReadyDueAtMs, nowMs),
+          },
         ],
         context.paint,
       ),
