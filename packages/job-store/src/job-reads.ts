@@ -2,7 +2,6 @@
 import type { Database } from 'better-sqlite3';
 import { z } from 'zod';
 import type { JobReads } from './job-store.ts';
-import type { Attempt } from './jobs.ts';
 import { requireInteger, requireText } from './options.ts';
 import type { ReadStatements } from './read-statements.ts';
 import type { ListRequest } from './requests.ts';
@@ -14,7 +13,6 @@ import {
   parseText,
   rowToAttempt,
   rowToJob,
-  rowToRunningAttempt,
   rowToSlot,
   type ReadLargeValue,
 } from './rows.ts';
@@ -32,19 +30,13 @@ export interface ReadContext {
 /** @internal */
 export function createReads(context: ReadContext): JobReads {
   const { db, reads, slots, readLargeValue } = context;
-  const attempts = (kind: string, key: string): readonly Attempt[] => {
-    const ended = reads.attempts.all({ kind, key }).map(parseAttemptRow).map(rowToAttempt);
-    const row = reads.job.get({ kind, key });
-    const running = row === undefined ? undefined : rowToRunningAttempt(parseJobRow(row));
-    return running === undefined ? ended : [...ended, running];
-  };
   return {
     get(kind, key) {
       const row = reads.job.get({ kind, key });
       return row === undefined ? undefined : rowToJob(parseJobRow(row), readLargeValue);
     },
     list: (request = {}) => listJobs(context, request),
-    attempts: db.transaction(attempts),
+    attempts: (kind, key) => reads.attempts.all({ kind, key }).map(parseAttemptRow).map(rowToAttempt),
     stats: rememberUnchanged(
       reads,
       db.transaction(() => countJobs(reads)),
