@@ -75,7 +75,8 @@ export interface ReadStatements {
   readonly runningByConcurrencyKey: Prepared;
   readonly runningOfKind: Prepared;
   readonly pausedKinds: Prepared;
-  readonly attempts: Prepared;
+  readonly attemptsAfter: Prepared;
+  readonly latestAttempts: Prepared;
   readonly list: Prepared;
   readonly listRunning: Prepared;
   readonly listUnwell: Prepared;
@@ -127,10 +128,16 @@ group by concurrency_key`),
       `select count(*) from jobs indexed by jobs_running where status = 'running' and kind = @kind`,
     ).pluck(),
     pausedKinds: prepare('select kind from paused_kinds').pluck(),
-    attempts: prepare(`
+    attemptsAfter: prepare(`
+select * from attempts
+where job_id = (select job_id from jobs where kind = @kind and key = @key) and token > @afterToken
+order by token
+limit @limit`),
+    latestAttempts: prepare(`
 select * from attempts
 where job_id = (select job_id from jobs where kind = @kind and key = @key)
-order by token`),
+order by token desc
+limit @limit`),
     list: prepare(LIST('jobs')),
     listRunning: prepare(LIST(`(select * from jobs indexed by jobs_running where status = 'running')`)),
     listUnwell: prepare(

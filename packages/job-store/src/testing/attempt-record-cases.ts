@@ -1,5 +1,6 @@
 /** Contract: the record of every claim of a job, read, and forgotten by its age. */
 import assert from 'node:assert/strict';
+import type { AttemptPage } from '../job-store.ts';
 import type { PruneResult } from '../results.ts';
 import {
   BUILD,
@@ -57,6 +58,32 @@ export function attemptRecordCases(setup: ContractSetup): readonly ContractCase[
         assert.deepEqual(attempts.slice(0, -1), known);
         await store.succeed(running);
         assert.equal((await jobOf(store)).workerId, undefined);
+      },
+    ),
+    contractCase(
+      setup,
+      'given many attempts, when they are read page by page, each appears once, and the latest can be had alone',
+      async ({ store }) => {
+        for (let run = 1; run <= 6; run += 1) await store.succeed(await enqueueAndClaim(store));
+        await enqueueAndClaim(store);
+        await enqueueAndClaim(store, { key: 'other' });
+        const numbers = async (page?: AttemptPage): Promise<readonly number[]> =>
+          (await store.attempts('build', 'app', page)).map(({ attempt }) => attempt);
+        const seen: number[] = [];
+
+        for (let afterToken = 0, left = true; left;) {
+          const page = await store.attempts('build', 'app', { limit: 3, afterToken });
+          seen.push(...page.map(({ attempt }) => attempt));
+          left = page.length > 0;
+          afterToken = page.at(-1)?.token ?? afterToken;
+        }
+
+        assert.deepEqual(seen, [1, 2, 3, 4, 5, 6, 7]);
+        assert.deepEqual(await numbers(), seen);
+        assert.deepEqual(await numbers({ afterToken: 0 }), seen);
+        assert.deepEqual(await numbers({ limit: 2 }), [6, 7]);
+        assert.deepEqual(await numbers({ limit: 1000 }), seen);
+        assert.deepEqual(await store.attempts('build', 'nothing', { limit: 2 }), []);
       },
     ),
     contractCase(
