@@ -52,6 +52,36 @@ describe('client', () => {
     expect(keys).toHaveLength(25);
   });
 
+  test('given many attempts of a job, pages of them give each once, and why shows the last ones', async () => {
+    const node = await createHttpNode();
+    const client = createConductorClient({ baseUrl: node.url, token: TOKEN });
+    for (let run = 1; run <= 9; run += 1) {
+      await node.store.enqueue({ kind: 'build', key: 'default' });
+      const [lease] = await node.store.claimNext({ workerId: 'w', leaseMs: 60_000 });
+      if (lease === undefined) throw new Error('Nothing was claimed');
+      await node.store.succeed(lease);
+    }
+
+    const pages: number[][] = [];
+    let cursor: string | null = null;
+    do {
+      const page: Awaited<ReturnType<typeof client.listAttempts>> = await client.listAttempts('build', {
+        limit: 3,
+        ...(cursor !== null && { cursor }),
+      });
+      pages.push(page.attempts.map(({ attempt }) => attempt));
+      cursor = page.nextCursor;
+    } while (cursor !== null);
+    const { attempts } = await client.why('build');
+
+    expect(pages).toEqual([
+      [1, 2, 3],
+      [4, 5, 6],
+      [7, 8, 9],
+    ]);
+    expect(attempts.map(({ attempt }) => attempt)).toEqual([5, 6, 7, 8, 9]);
+  });
+
   test('given a refusal, it rejects with code, status, request id and details', async () => {
     const node = await createHttpNode();
     const client = createConductorClient({ baseUrl: node.url, token: TOKEN });

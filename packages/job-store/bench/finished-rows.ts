@@ -37,14 +37,15 @@ await withDir(async (dir) => {
       `
 with recursive n (i) as (select 1 union all select i + 1 from n where i < @finished)
 insert into jobs (kind, key, status, queue, priority, input_watermark, claimed_watermark, last_success_watermark,
-                  due_at_ms, max_retries, attempt, started_at_ms, finished_at_ms, created_at_ms, updated_at_ms)
-select 'noop', 'finished-' || i, 'done', 0, 0, 1, 1, 1, 1, 3, 1, 1, 1, 1, 1 from n`,
+                  due_at_ms, max_retries, attempt, started_at_ms, finished_at_ms, created_at_ms, updated_at_ms,
+                  worker_id, ended_token, ended_outcome)
+select 'noop', 'finished-' || i, 'done', 0, 0, 1, 1, 1, 1, 3, 2, 1, 1, 1, 1, 'worker', @finished + i, 'succeeded' from n`,
       { finished: FINISHED },
     );
     tx.execute(`
 insert into job_attempts (job_id, token, attempt, worker_id, watermark, started_at_ms, finished_at_ms, outcome)
 select job_id, job_id, 1, 'worker', 1, 1, 1, 'succeeded' from jobs`);
-    tx.execute('update job_tokens set value = @finished', { finished: FINISHED });
+    tx.execute('update job_tokens set value = @last', { last: 2 * FINISHED });
   });
   const rates: Record<'empty' | 'full', number[]> = { empty: [], full: [] };
   for (let round = 0; round < rounds; round += 1) {

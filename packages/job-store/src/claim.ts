@@ -77,10 +77,7 @@ function lookAtGate(context: ClaimContext, nowMs: number): GateRow {
 function sweep(context: ClaimContext, gate: GateRow, nowMs: number): void {
   const { writes } = context;
   const bounds = { nowMs, limit: SWEEP_LIMIT };
-  if (gate.has_expired === 1) {
-    writes.recordExpired.run(bounds);
-    writes.expire.run({ ...bounds, retryAtMs: nowMs });
-  }
+  if (gate.has_expired === 1) writes.expire.run({ ...bounds, retryAtMs: nowMs });
   if (gate.has_waiting === 1) writes.promote.run(bounds);
 }
 
@@ -207,8 +204,10 @@ function claimRow(
   const { workerId, node } = request;
   const runDir = 'runDir' in request ? request.runDir : undefined;
   const leaseUntilMs = nowMs + request.leaseMs;
+  const jobId = row.job_id;
+  if (row.ended_token !== null) context.writes.moveEnded.run({ jobId });
   context.writes.claim.run({
-    jobId: row.job_id,
+    jobId,
     token,
     workerId,
     node: node ?? null,

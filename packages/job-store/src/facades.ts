@@ -59,7 +59,7 @@ export function createAsyncReads(reads: JobReads): Asynchronous<JobReads> {
   return {
     get: async (kind, key) => reads.get(kind, key),
     list: async (request) => reads.list(request),
-    attempts: async (kind, key) => reads.attempts(kind, key),
+    attempts: async (kind, key, page) => reads.attempts(kind, key, page),
     stats: async () => reads.stats(),
     slotCursor: async (schedule) => reads.slotCursor(schedule),
     slots: async (schedule, page) => reads.slots(schedule, page),

@@ -85,7 +85,7 @@ export function requireRun(run: AttemptRun): AttemptRun {
   return run;
 }
 
-/** @internal Ends many attempts well: with two statements, however many there are, once that costs less. */
+/** @internal Ends many attempts well: with one statement, however many there are, once that costs less. */
 export function succeedMany(
   context: FinishContext,
   successes: readonly PreparedSuccess[],
@@ -103,7 +103,6 @@ export function succeedMany(
 export function succeedOne(context: FinishContext, success: PreparedSuccess, nowMs: number): SucceedResult {
   const { jobId, token, watermark, result } = success;
   const isResultLarge = isLarge(result);
-  context.writes.recordOne.run({ jobId, token, nowMs, outcome: 'succeeded', error: null });
   const status = context.writes.succeedOne.get({
     jobId,
     token,
@@ -128,7 +127,6 @@ function succeedDistinct(
         : [jobId, token, watermark, result, 0],
     ),
   );
-  context.writes.recordSuccesses.run({ leases, nowMs });
   const rows = context.writes.succeedMany.all({ leases, nowMs }).map(parseEndedRow);
   return new Map(rows.map((row) => [row.job_id, row.status]));
 }
@@ -157,7 +155,6 @@ export function failOne(
   const failedAttempts = parseInteger(failures) + 1;
   const retryAtMs = policy === false ? null : nowMs + retryDelayMs(policy, failedAttempts, context.random());
   const error = options.error.slice(0, MAX_ERROR_LENGTH);
-  context.writes.recordOne.run({ jobId, token, nowMs, outcome: 'failed', error });
   const row = parseFailedRow(context.writes.fail.get({ jobId, token, nowMs, error, retryAtMs }));
   return {
     outcome: 'failed',
@@ -175,7 +172,6 @@ export function releaseOne(
   nowMs: number,
 ): ReleaseResult {
   const { jobId, token } = lease;
-  context.writes.recordOne.run({ jobId, token, nowMs, outcome: 'released', error: null });
   const row = context.writes.release.get({ jobId, token, nowMs, dueAtMs: options.dueAtMs ?? null });
   return row === undefined ? LEASE_LOST : { outcome: 'released', status: parseEndedRow(row).status };
 }

@@ -8,6 +8,7 @@ export {
 export { JobStoreError, type JobStoreErrorCode } from './errors.ts';
 export type {
   Asynchronous,
+  AttemptPage,
   DueSignals,
   JobReads,
   JobStore,

@@ -1,7 +1,7 @@
 /** Reading jobs. Never waits for writers: in WAL mode a reader sees the last commit. */
 import type { Database } from 'better-sqlite3';
 import { z } from 'zod';
-import type { JobReads } from './job-store.ts';
+import type { AttemptPage, JobReads } from './job-store.ts';
 import type { Attempt } from './jobs.ts';
 import { requireInteger, requireText } from './options.ts';
 import type { ReadStatements } from './read-statements.ts';
@@ -14,7 +14,6 @@ import {
   parseText,
   rowToAttempt,
   rowToJob,
-  rowToRunningAttempt,
   rowToSlot,
   type ReadLargeValue,
 } from './rows.ts';
@@ -32,19 +31,13 @@ export interface ReadContext {
 /** @internal */
 export function createReads(context: ReadContext): JobReads {
   const { db, reads, slots, readLargeValue } = context;
-  const attempts = (kind: string, key: string): readonly Attempt[] => {
-    const ended = reads.attempts.all({ kind, key }).map(parseAttemptRow).map(rowToAttempt);
-    const row = reads.job.get({ kind, key });
-    const running = row === undefined ? undefined : rowToRunningAttempt(parseJobRow(row));
-    return running === undefined ? ended : [...ended, running];
-  };
   return {
     get(kind, key) {
       const row = reads.job.get({ kind, key });
       return row === undefined ? undefined : rowToJob(parseJobRow(row), readLargeValue);
     },
     list: (request = {}) => listJobs(context, request),
-    attempts: db.transaction(attempts),
+    attempts: (kind, key, page = {}) => listAttempts(reads, kind, key, page),
     stats: rememberUnchanged(
       reads,
       db.transaction(() => countJobs(reads)),
@@ -73,11 +66,22 @@ export function guardReads(reads: JobReads, check: () => void): JobReads {
   return {
     get: guarded((kind, key) => reads.get(kind, key)),
     list: guarded((request) => reads.list(request)),
-    attempts: guarded((kind, key) => reads.attempts(kind, key)),
+    attempts: guarded((kind, key, page) => reads.attempts(kind, key, page)),
     stats: guarded(() => reads.stats()),
     slotCursor: guarded((schedule) => reads.slotCursor(schedule)),
     slots: guarded((schedule, page) => reads.slots(schedule, page)),
   };
+}
+
+function listAttempts(reads: ReadStatements, kind: string, key: string, page: AttemptPage): Attempt[] {
+  const { limit, afterToken } = page;
+  if (limit !== undefined) requireInteger('limit', limit, 1, MAX_LIMIT);
+  if (afterToken !== undefined) requireInteger('afterToken', afterToken, 0);
+  const rows =
+    limit !== undefined && afterToken === undefined
+      ? reads.latestAttempts.all({ kind, key, limit }).toReversed()
+      : reads.attemptsAfter.all({ kind, key, afterToken: afterToken ?? 0, limit: limit ?? UNLIMITED });
+  return rows.map(parseAttemptRow).map(rowToAttempt);
 }
 
 function listJobs(context: ReadContext, request: ListRequest): JobPage {
@@ -173,5 +177,7 @@ const countRow = z.strictObject({
   what: z.enum(['total', 'ready', 'waiting', 'running', 'exhausted', 'cancelled']),
   count: z.int(),
 });
+/** To SQLite. */
+const UNLIMITED = -1;
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1000;

@@ -107,14 +107,36 @@ export interface SlotPage {
   readonly beforeMs?: number;
 }
 
+/** Which attempts of a job. */
+export interface AttemptPage {
+  /**
+   * How many at most, 1 to 1,000: the latest ones, or with `afterToken` those that come next.
+   *
+   * @defaultValue no limit
+   */
+  readonly limit?: number;
+  /**
+   * Only attempts after the one with this token; 0 begins with the first.
+   *
+   * @defaultValue unset
+   */
+  readonly afterToken?: number;
+}
+
 /** What only reads jobs. Never waits for writers. */
 export interface JobReads {
   /** The job, or undefined. */
   get(kind: string, key: string): Job | undefined;
   /** A page of jobs by kind and key. */
   list(request?: ListRequest): JobPage;
-  /** One entry per claim, oldest first, the current one last. Empty for an unknown job. */
-  attempts(kind: string, key: string): readonly Attempt[];
+  /**
+   * One entry per claim, oldest first, the current one last. Empty for an unknown job.
+   *
+   * @param kind - of the job
+   * @param key - of the job
+   * @param page - which of them; without it all, however many there are
+   */
+  attempts(kind: string, key: string, page?: AttemptPage): readonly Attempt[];
   /** How many jobs stand where. Reads every job: about 0.1 s per million. */
   stats(): StoreStats;
   /** The latest slot of a schedule that was decided, UTC ms; undefined before the first. */

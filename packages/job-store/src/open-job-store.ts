@@ -11,8 +11,10 @@ import { createGroupCommit } from './group-commit.ts';
 import { guardReads } from './job-reads.ts';
 import type { Asynchronous, JobWrites } from './job-store.ts';
 import { silentLogger } from './logger.ts';
+import type { Migration } from './migrate.ts';
 import { JOBS_0001 } from './migrations/0001-jobs.ts';
 import { LEADERSHIP_0001 } from './migrations/0001-leadership.ts';
+import { LAST_ATTEMPTS_0002 } from './migrations/0002-last-attempts.ts';
 import { requireInteger, requireText } from './options.ts';
 import { systemRandom } from './random.ts';
 import { retryBusy } from './retry-busy.ts';
@@ -167,7 +169,7 @@ function createLeadership(
 
 function openMainFile(settings: Settings): Promise<Database> {
   const synchronous = settings.durability === 'power' ? 'full' : 'normal';
-  return openConnection({ ...settings, synchronous, migrations: [{ name: 'jobs', sql: JOBS_0001 }] });
+  return openConnection({ ...settings, synchronous, migrations: MAIN_MIGRATIONS });
 }
 
 function openLeadershipFile(settings: Settings): Promise<Database> {
@@ -234,6 +236,10 @@ function toInteger(value: unknown): number | undefined {
   return value === null || value === undefined ? undefined : parseInteger(value);
 }
 
+const MAIN_MIGRATIONS: readonly Migration[] = [
+  { name: 'jobs', sql: JOBS_0001 },
+  { name: 'last-attempts', sql: LAST_ATTEMPTS_0002 },
+];
 const DEFAULT_RETRIES = 3;
 const DEFAULT_BUSY_TIMEOUT_MS = 5000;
 const DEFAULT_POLL_MS = 1000;

@@ -27,7 +27,7 @@ export async function prune(context: PruneContext, request: PruneRequest): Promi
   for (let from = 0; from <= lastJobId; from += WINDOW) {
     const window = { from, to: from + WINDOW, beforeMs };
     await transactions.whenFree(() => {
-      attempts += statements.attempts.run(window).changes;
+      attempts += statements.attempts.run(window).changes + statements.lastAttempts.run(window).changes;
       statements.largeValues.run({ from: window.from, to: window.to });
       if (request.jobs !== false) jobs += statements.jobs.run(window).changes;
     });
@@ -44,12 +44,18 @@ export function pruneSlots({ transactions, slots }: PruneContext, beforeMs: numb
   });
 }
 
-function preparePrune(db: Database): Record<'lastJobId' | 'attempts' | 'largeValues' | 'jobs', Prepared> {
+function preparePrune(
+  db: Database,
+): Record<'lastJobId' | 'attempts' | 'lastAttempts' | 'largeValues' | 'jobs', Prepared> {
   return {
     lastJobId: db.prepare('select coalesce(max(job_id), 0) from jobs').pluck(),
     attempts: db.prepare(`
 delete from job_attempts
 where job_id >= @from and job_id < @to and finished_at_ms < @beforeMs`),
+    // Those whose record is still in their job's row.
+    lastAttempts: db.prepare(`
+update jobs set ended_token = null, ended_outcome = null, worker_id = null
+where job_id >= @from and job_id < @to and ended_token is not null and finished_at_ms < @beforeMs`),
     // A small value that replaced a large one leaves the large one behind.
     largeValues: db.prepare(`
 delete from job_large_values

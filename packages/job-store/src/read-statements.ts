@@ -18,6 +18,9 @@ select kind from ready where kind is not null`;
 const HIDDEN_KIND = `@kind || ''`;
 const HIDDEN_LIMIT = '@limit + 0';
 
+/** What a claim needs to know of a job. */
+const CLAIMABLE = 'job_id, kind, key, attempt, ended_token, input_watermark, payload, large_values';
+
 /** A page by kind and key. The unary plus keeps the planner from choosing an index for that term. */
 const LIST = (source: string): string => `
 select * from ${source}
@@ -72,7 +75,8 @@ export interface ReadStatements {
   readonly runningByConcurrencyKey: Prepared;
   readonly runningOfKind: Prepared;
   readonly pausedKinds: Prepared;
-  readonly attempts: Prepared;
+  readonly attemptsAfter: Prepared;
+  readonly latestAttempts: Prepared;
   readonly list: Prepared;
   readonly listRunning: Prepared;
   readonly listUnwell: Prepared;
@@ -95,12 +99,12 @@ export function prepareReads(db: Database): ReadStatements {
     hasReadyOfKind: prepare('select 1 from jobs where queue = 1 and kind = @kind limit 1').pluck(),
     hasReady: prepare('select 1 from jobs where queue = 1 limit 1').pluck(),
     readyOfKind: prepare(`
-select job_id, kind, key, attempt, input_watermark, payload, large_values from jobs
+select ${CLAIMABLE} from jobs
 where queue = 1 and kind = ${HIDDEN_KIND}
 order by priority desc, due_at_ms, key
 limit ${HIDDEN_LIMIT}`),
     readyInTurn: prepare(`
-select job_id, kind, key, attempt, input_watermark, payload, large_values from jobs
+select ${CLAIMABLE} from jobs
 where queue = 1
   and kind = coalesce((select min(kind) from jobs where queue = 1 and kind > @lastKind || ''),
                       (select min(kind) from jobs where queue = 1))
@@ -111,7 +115,7 @@ select job_id, concurrency_key from jobs
 where queue = 1 and kind = ${HIDDEN_KIND}
 order by priority desc, due_at_ms, key`),
     claimable: prepare(`
-select job_id, kind, key, attempt, input_watermark, payload, large_values from jobs
+select ${CLAIMABLE} from jobs
 where job_id = @jobId`),
     runningByKind: prepare(
       `select kind as name, count(*) as count from jobs indexed by jobs_running where status = 'running' group by kind`,
@@ -124,10 +128,16 @@ group by concurrency_key`),
       `select count(*) from jobs indexed by jobs_running where status = 'running' and kind = @kind`,
     ).pluck(),
     pausedKinds: prepare('select kind from paused_kinds').pluck(),
-    attempts: prepare(`
-select a.* from job_attempts a join jobs j on j.job_id = a.job_id
-where j.kind = @kind and j.key = @key
-order by a.token`),
+    attemptsAfter: prepare(`
+select * from attempts
+where job_id = (select job_id from jobs where kind = @kind and key = @key) and token > @afterToken
+order by token
+limit @limit`),
+    latestAttempts: prepare(`
+select * from attempts
+where job_id = (select job_id from jobs where kind = @kind and key = @key)
+order by token desc
+limit @limit`),
     list: prepare(LIST('jobs')),
     listRunning: prepare(LIST(`(select * from jobs indexed by jobs_running where status = 'running')`)),
     listUnwell: prepare(

@@ -3,6 +3,8 @@ import { z } from 'zod';
 import type { Attempt, AttemptOutcome, Job, JobStatus, JsonValue, Lease } from './jobs.ts';
 import type { Slot } from './results.ts';
 
+type EndedOutcome = Exclude<AttemptOutcome, 'running'>;
+
 /** @internal A row of `jobs` as it is stored. */
 export interface JobRow {
   readonly job_id: number;
@@ -34,15 +36,17 @@ export interface JobRow {
   readonly large_values: number;
   readonly created_at_ms: number;
   readonly updated_at_ms: number;
+  readonly ended_token: number | null;
+  readonly ended_outcome: EndedOutcome | null;
 }
 
 /** @internal What a claim needs to know of a job before it changes. */
 export type ClaimableRow = Pick<
   JobRow,
-  'job_id' | 'kind' | 'key' | 'attempt' | 'input_watermark' | 'payload' | 'large_values'
+  'job_id' | 'kind' | 'key' | 'attempt' | 'ended_token' | 'input_watermark' | 'payload' | 'large_values'
 >;
 
-/** @internal A row of `job_attempts` as it is stored. */
+/** @internal A row of `attempts`, the view of them all. */
 export interface AttemptRow {
   readonly job_id: number;
   readonly token: number;
@@ -52,8 +56,8 @@ export interface AttemptRow {
   readonly run_dir: string | null;
   readonly watermark: number;
   readonly started_at_ms: number;
-  readonly finished_at_ms: number;
-  readonly outcome: Exclude<AttemptOutcome, 'running'>;
+  readonly finished_at_ms: number | null;
+  readonly outcome: AttemptOutcome;
   readonly error: string | null;
 }
 
@@ -142,7 +146,8 @@ export function rowToJob(row: JobRow, readLargeValue: ReadLargeValue): Job {
     lastSuccessWatermark: row.last_success_watermark,
     isDirty: row.input_watermark > row.last_success_watermark,
     token: row.token ?? undefined,
-    workerId: row.worker_id ?? undefined,
+    // The column stays behind for the attempt's record.
+    workerId: row.status === 'running' ? (row.worker_id ?? undefined) : undefined,
     node: row.node ?? undefined,
     runDir: row.run_dir ?? undefined,
     leaseUntilMs: row.lease_until_ms ?? undefined,
@@ -205,26 +210,9 @@ export function rowToAttempt(row: AttemptRow): Attempt {
     runDir: row.run_dir ?? undefined,
     watermark: row.watermark,
     startedAtMs: row.started_at_ms,
-    finishedAtMs: row.finished_at_ms,
+    finishedAtMs: row.finished_at_ms ?? undefined,
     outcome: row.outcome,
     error: row.error ?? undefined,
-  };
-}
-
-/** @internal The attempt that a running job is in the middle of. */
-export function rowToRunningAttempt(row: JobRow): Attempt | undefined {
-  if (row.token === null || row.worker_id === null || row.started_at_ms === null) return undefined;
-  return {
-    attempt: row.attempt,
-    token: row.token,
-    workerId: row.worker_id,
-    node: row.node ?? undefined,
-    runDir: row.run_dir ?? undefined,
-    watermark: row.claimed_watermark ?? 0,
-    startedAtMs: row.started_at_ms,
-    finishedAtMs: undefined,
-    outcome: 'running',
-    error: undefined,
   };
 }
 
@@ -263,6 +251,7 @@ function storedValue(
 const integer = z.int();
 const maybeInteger = z.int().nullable();
 const maybeText = z.string().nullable();
+const endedOutcome = z.enum(['succeeded', 'failed', 'lost', 'released']);
 const status = z.enum(['pending', 'running', 'done', 'error', 'cancelled']);
 
 const jobRow = z.strictObject({
@@ -295,6 +284,8 @@ const jobRow = z.strictObject({
   large_values: integer,
   created_at_ms: integer,
   updated_at_ms: integer,
+  ended_token: maybeInteger,
+  ended_outcome: endedOutcome.nullable(),
 });
 
 const claimableRow = z.strictObject({
@@ -302,6 +293,7 @@ const claimableRow = z.strictObject({
   kind: z.string(),
   key: z.string(),
   attempt: integer,
+  ended_token: maybeInteger,
   input_watermark: integer,
   payload: maybeText,
   large_values: integer,
@@ -316,8 +308,8 @@ const attemptRow = z.strictObject({
   run_dir: maybeText,
   watermark: integer,
   started_at_ms: integer,
-  finished_at_ms: integer,
-  outcome: z.enum(['succeeded', 'failed', 'lost', 'released']),
+  finished_at_ms: maybeInteger,
+  outcome: z.enum(['running', ...endedOutcome.options]),
   error: maybeText,
 });
 

@@ -122,13 +122,19 @@ function splitLargeValues(row: TransferRecord['row']): {
 
 /** All of these texts are built from constants of this package alone. */
 function selectOf(table: TransferTable): string {
-  const columns = TRANSFER_COLUMNS[table].map((name) =>
-    table === 'jobs' && (name === 'payload' || name === 'result')
-      ? `coalesce((select value from job_large_values v
-           where v.job_id = jobs.job_id and v.name = '${name}' and large_values & ${LARGE_VALUE_BITS[name]}), ${name}) as ${name}`
-      : name,
-  );
-  return `select ${columns.join(', ')} from ${table}`;
+  const columns = TRANSFER_COLUMNS[table];
+  if (table === 'jobs') return `select ${columns.map(jobColumn).join(', ')} from jobs`;
+  if (table !== 'job_attempts') return `select ${columns.join(', ')} from ${table}`;
+  // Also those whose record is still in their job's row.
+  return `select ${columns.join(', ')} from attempts where outcome <> 'running' order by job_id, token`;
+}
+
+function jobColumn(name: string): string {
+  // What is left of the last owner is part of the attempt's record, which travels on its own.
+  if (name === 'worker_id') return `iif(status = 'running', worker_id, null) as worker_id`;
+  if (name !== 'payload' && name !== 'result') return name;
+  return `coalesce((select value from job_large_values v
+    where v.job_id = jobs.job_id and v.name = '${name}' and large_values & ${LARGE_VALUE_BITS[name]}), ${name}) as ${name}`;
 }
 
 function insertOf(table: TransferTable): string {

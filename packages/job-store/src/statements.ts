@@ -64,23 +64,34 @@ update jobs set
   finished_at_ms    = null,
   retry_at_ms       = null,
   attempt           = attempt + 1,
+  ended_token       = null,
+  ended_outcome     = null,
   updated_at_ms     = @nowMs
 where job_id = @jobId and status <> 'running'`;
 
-/** The attempt's record is copied from the job's row, which is the truth about who ran it. */
-const ATTEMPT_COLUMNS = `job_id, token, attempt, worker_id, node, run_dir, watermark, started_at_ms, finished_at_ms, outcome, error`;
-const ATTEMPT_VALUES = `job_id, token, attempt, worker_id, node, run_dir, claimed_watermark, started_at_ms, @nowMs`;
+/** Goes before a claim, which takes the job's row for the next attempt: until then the row is the record of the last. */
+const MOVE_ENDED = `
+insert into job_attempts (job_id, token, attempt, worker_id, node, run_dir, watermark, started_at_ms, finished_at_ms,
+                          outcome, error)
+select job_id, ended_token, attempt, worker_id, node, run_dir, claimed_watermark, started_at_ms, finished_at_ms,
+       ended_outcome, iif(ended_outcome = 'failed', last_error, null)
+from jobs
+where job_id = @jobId and ended_token is not null`;
+
+/** What every end of an attempt sets: the owner loses its token, the row becomes the attempt's record. */
+const endSet = (outcome: string): string => `
+  ended_token    = token,
+  ended_outcome  = '${outcome}',
+  token          = null,
+  lease_until_ms = null,
+  finished_at_ms = @nowMs,
+  updated_at_ms  = @nowMs`;
 
 /** One row per lease; a token that is not current matches no row. */
 const LEASES = `
 (select value ->> 0 as lease_job_id, value ->> 1 as lease_token, value ->> 2 as success_watermark,
         value ->> 3 as new_result, value ->> 4 as large_result
  from json_each(@leases)) as lease`;
-
-const RECORD_SUCCESSES = `
-insert into job_attempts (${ATTEMPT_COLUMNS})
-select ${ATTEMPT_VALUES}, 'succeeded', null
-from ${LEASES} cross join jobs on job_id = lease_job_id and token = lease_token`;
 
 const COVERED = (watermark: string): string =>
   `max(last_success_watermark, coalesce(${watermark}, claimed_watermark))`;
@@ -98,11 +109,7 @@ const SUCCEED_SET = (covered: string, result: string, isLarge: string): string =
   large_values    = (large_values & 1) | ${isLarge},
   failed_attempts = 0,
   last_error      = null,
-  token           = null,
-  worker_id       = null,
-  lease_until_ms  = null,
-  finished_at_ms  = @nowMs,
-  updated_at_ms   = @nowMs`;
+  ${endSet('succeeded')}`;
 
 const SUCCEED_ONE = `
 update jobs set ${SUCCEED_SET(COVERED('@watermark'), '@result', '@largeResult')}
@@ -116,7 +123,7 @@ where job_id = lease_job_id and token = lease_token
 returning job_id, status`;
 
 /** What a failed or lost attempt sets: newer input gives a fresh start, a cancellation ends it, else a retry is spent. */
-const FAIL_SET = `
+const failSet = (outcome: 'failed' | 'lost'): string => `
   status = case when input_watermark > claimed_watermark and coalesce(cancel_watermark, 0) < input_watermark then 'pending'
                 when cancel_watermark >= input_watermark then 'cancelled'
                 else 'error' end,
@@ -130,38 +137,19 @@ const FAIL_SET = `
                      when failed_attempts >= max_retries then null
                      else @retryAtMs end,
   failed_attempts = case when input_watermark > claimed_watermark then 0 else failed_attempts + 1 end,
-  token           = null,
-  worker_id       = null,
-  lease_until_ms  = null,
-  finished_at_ms  = @nowMs,
-  updated_at_ms   = @nowMs`;
-
-const RECORD_ONE = `
-insert into job_attempts (${ATTEMPT_COLUMNS})
-select ${ATTEMPT_VALUES}, @outcome, @error
-from jobs
-where job_id = @jobId and token = @token`;
+  ${endSet(outcome)}`;
 
 const FAIL = `
-update jobs set last_error = @error, ${FAIL_SET}
+update jobs set last_error = @error, ${failSet('failed')}
 where job_id = @jobId and token = @token
 returning job_id, status, retry_at_ms`;
 
-const EXPIRED = `
-job_id in (select job_id from jobs
-           where status = 'running' and lease_until_ms <= @nowMs
-           order by lease_until_ms
-           limit @limit)`;
-
-const RECORD_EXPIRED = `
-insert into job_attempts (${ATTEMPT_COLUMNS})
-select ${ATTEMPT_VALUES}, 'lost', null
-from jobs
-where ${EXPIRED}`;
-
 const EXPIRE = `
-update jobs set last_error = 'Lease expired: worker "' || worker_id || '" was lost', ${FAIL_SET}
-where ${EXPIRED}`;
+update jobs set last_error = 'Lease expired: worker "' || worker_id || '" was lost', ${failSet('lost')}
+where job_id in (select job_id from jobs
+                 where status = 'running' and lease_until_ms <= @nowMs
+                 order by lease_until_ms
+                 limit @limit)`;
 
 const RELEASE = `
 update jobs set
@@ -170,11 +158,7 @@ update jobs set
                         when coalesce(@dueAtMs, due_at_ms) <= @nowMs then 1
                         else 2 end,
   due_at_ms      = coalesce(@dueAtMs, due_at_ms),
-  token          = null,
-  worker_id      = null,
-  lease_until_ms = null,
-  finished_at_ms = @nowMs,
-  updated_at_ms  = @nowMs
+  ${endSet('released')}
 where job_id = @jobId and token = @token
 returning job_id, status`;
 
@@ -216,14 +200,12 @@ export interface WriteStatements extends TokenStatements {
   readonly putLargeValue: Prepared;
   readonly gate: Prepared;
   readonly promote: Prepared;
-  readonly recordExpired: Prepared;
   readonly expire: Prepared;
+  readonly moveEnded: Prepared;
   readonly claim: Prepared;
   readonly createForClaim: Prepared;
-  readonly recordSuccesses: Prepared;
   readonly succeedOne: Prepared;
   readonly succeedMany: Prepared;
-  readonly recordOne: Prepared;
   readonly fail: Prepared;
   readonly release: Prepared;
   readonly heartbeat: Prepared;
@@ -249,18 +231,16 @@ insert into job_large_values (job_id, name, value) values (@jobId, @name, @value
 on conflict (job_id, name) do update set value = excluded.value`),
     gate: prepare(GATE),
     promote: prepare(PROMOTE),
-    recordExpired: prepare(RECORD_EXPIRED),
     expire: prepare(EXPIRE),
     counter: prepare('select value, owner from job_tokens'),
     raiseCounter: prepare('update job_tokens set value = value + @size, owner = @owner'),
+    moveEnded: prepare(MOVE_ENDED),
     claim: prepare(CLAIM),
     createForClaim: prepare(`
 insert into jobs (kind, key, queue, priority, input_watermark, due_at_ms, max_retries, created_at_ms, updated_at_ms)
 values (@kind, @key, 1, 0, 1, @nowMs, @defaultRetries, @nowMs, @nowMs)`),
-    recordSuccesses: prepare(RECORD_SUCCESSES),
     succeedOne: prepare(SUCCEED_ONE).pluck(),
     succeedMany: prepare(SUCCEED_MANY),
-    recordOne: prepare(RECORD_ONE),
     fail: prepare(FAIL),
     release: prepare(RELEASE),
     heartbeat: prepare(HEARTBEAT),

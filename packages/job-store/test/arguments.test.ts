@@ -53,6 +53,8 @@ const badCalls: readonly Attempted[] = [
   ['a zero term', (store) => store.decideSlot({ ...SLOT, term: 0 })],
   ['a made-up cursor', (store) => store.list({ cursor: 'nonsense' })],
   ['an endless page', (store) => store.list({ limit: 1001 })],
+  ['attempts without end', (store) => store.attempts('build', 'app', { limit: 1001 })],
+  ['attempts after nothing', (store) => store.attempts('build', 'app', { afterToken: -1 })],
   ['a negative wait', (store) => store.waitForDue({ maxWaitMs: -1 })],
   [
     'a leadership of no time',

@@ -64,7 +64,7 @@ describe('kill -9', () => {
     const ended = await store.transaction((tx) =>
       tx.query(`
         select j.key, a.outcome, count(*) as count
-        from jobs j join job_attempts a on a.job_id = j.job_id
+        from jobs j join attempts a on a.job_id = j.job_id
         group by j.key, a.outcome`),
     );
     const succeeded = (ended as Ended[]).filter(({ outcome }) => outcome === 'succeeded');
@@ -73,7 +73,7 @@ describe('kill -9', () => {
     expect(succeeded.filter(({ count }) => count !== 1)).toEqual([]);
     // Every claim has its record: what did not succeed was lost with its owner and spent a retry.
     const [attempts] = (await store.transaction((tx) =>
-      tx.query(`select sum(attempt) as claims, (select count(*) from job_attempts) as records from jobs`),
+      tx.query(`select sum(attempt) as claims, (select count(*) from attempts) as records from jobs`),
     )) as { claims: number; records: number }[];
     expect(attempts?.records).toBe(attempts?.claims);
     const notes = readdirSync(join(path, '..'))

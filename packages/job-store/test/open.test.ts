@@ -19,7 +19,7 @@ describe('openJobStore', () => {
     const { path, store } = await setup();
     await store.close();
     const db = new Database(path);
-    db.exec(`insert into job_store_migrations values (2, 'future', 'abc', 0)`);
+    db.exec(`insert into job_store_migrations values (3, 'future', 'abc', 0)`);
     db.close();
 
     expect(await codeOf(openJobStore({ path }))).toBe('schema-too-new');

@@ -72,7 +72,7 @@ export function createNotifications(options: NotificationsOptions): Notification
     isAdopted: boolean,
   ): Promise<readonly Attempt[]> => {
     try {
-      const attempts = await store.attempts(lease.kind, lease.key);
+      const attempts = await store.attempts(lease.kind, lease.key, { limit: MAX_LOOK_BACK });
       const lost = isAdopted ? undefined : lostBefore(lease, attempts);
       if (lost !== undefined && !(await isTold(store, job, lease.key, lost)))
         tell(job, 'lost', aboutLost(lease.key, lost));
@@ -128,7 +128,7 @@ async function tellOfLost(
   for (const job of config.jobs.values()) {
     if (job.notify?.on.includes('lost') !== true) continue;
     for (const { key, isExhausted } of await allJobs(store, { kind: job.name, status: 'error' })) {
-      const last = isExhausted ? (await store.attempts(job.name, key)).at(-1) : undefined;
+      const last = isExhausted ? (await store.attempts(job.name, key, { limit: 1 })).at(-1) : undefined;
       if (last?.outcome !== 'lost') continue;
       const answer = await store.decideSlot({
         schedule: lostSlotName(job, key),
@@ -170,4 +170,6 @@ function requireSecret(job: JobDefinition, env: CliIo['env']): void {
   );
 }
 
+/** Attempts: a job may have run for years. */
+const MAX_LOOK_BACK = 1_000;
 const GRACE_MS = 5_000;

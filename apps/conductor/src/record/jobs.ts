@@ -50,13 +50,14 @@ export async function readAttempts(
   page: { readonly limit: number; readonly cursor?: string | undefined },
 ): Promise<AttemptListView> {
   await requireJob(place, name, key);
-  const after = page.cursor === undefined ? 0 : parseCursor(page.cursor);
-  const all = await place.store.attempts(name, key);
-  const rest = all.filter((attempt) => attempt.attempt > after);
-  const attempts = rest.slice(0, page.limit).map(toAttemptView);
-  const last = attempts.at(-1);
-  const hasMore = rest.length > attempts.length && last !== undefined;
-  return { job: name, key, attempts, nextCursor: hasMore ? String(last.attempt) : null };
+  const { store } = place;
+  const afterToken = page.cursor === undefined ? 0 : parseCursor(page.cursor);
+  const attempts = await store.attempts(name, key, { limit: page.limit, afterToken });
+  const last = attempts.length < page.limit ? undefined : attempts.at(-1);
+  const [next] =
+    last === undefined ? [] : await store.attempts(name, key, { limit: 1, afterToken: last.token });
+  const nextCursor = last === undefined || next === undefined ? null : String(last.token);
+  return { job: name, key, attempts: attempts.map(toAttemptView), nextCursor };
 }
 
 /**

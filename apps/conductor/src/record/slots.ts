@@ -70,7 +70,7 @@ export async function readWhy(
         : { kind: watch.kind, seen: (await store.slotCursor(watchSlotName(name))) ?? null },
     changes: isDefault ? (await store.slots(watchSlotName(name), { limit: MAX_SLOTS })).map(toSlotView) : [],
     upcoming: upcoming.map(toForecastSlotView),
-    attempts: (await store.attempts(name, key)).slice(-MAX_ATTEMPTS).map(toAttemptView),
+    attempts: (await store.attempts(name, key, { limit: MAX_ATTEMPTS })).map(toAttemptView),
     answer,
   };
 }

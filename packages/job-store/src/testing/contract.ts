@@ -1,5 +1,6 @@
 /** The whole contract, as cases any test runner can run. */
 import { attemptCases } from './attempt-cases.ts';
+import { attemptRecordCases } from './attempt-record-cases.ts';
 import { claimCases } from './claim-cases.ts';
 import type { ContractCase, ContractSetup } from './contract-case.ts';
 import { enqueueCases } from './enqueue-cases.ts';
@@ -16,6 +17,7 @@ export function jobStoreContract(setup: ContractSetup): readonly ContractCase[] 
     ...enqueueCases(setup),
     ...claimCases(setup),
     ...attemptCases(setup),
+    ...attemptRecordCases(setup),
     ...leadershipCases(setup),
     ...upkeepCases(setup),
   ];

@@ -1,7 +1,7 @@
 /**
  * Runs commands against an engine and the reference side by side, with several workers, expiries and crashes.
- * Invariants checked after every command: the store says what the reference says; tokens only grow; watermarks never go
- * down; live leases never exceed a limit; a stale lease changes nothing.
+ * Invariants checked after every command: the store says what the reference says, of every attempt too; tokens only
+ * grow; watermarks never go down; live leases never exceed a limit; a stale lease changes nothing.
  */
 import assert from 'node:assert/strict';
 import type { ManualClock } from '@conductor-run/clock';
@@ -127,13 +127,20 @@ class Model {
   }
 
   async compare(): Promise<void> {
-    const [store] = this.#stores.values();
-    const { jobs } = await (store ?? (await this.#store(0))).list();
+    const store = [...this.#stores.values()][0] ?? (await this.#store(0));
+    const { jobs } = await store.list();
     const expected = [...this.#jobs]
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([key, job]) => expectedView(key, job));
     assert.deepEqual(jobs.map(actualView), expected);
-    for (const job of jobs) assert.ok(job.lastSuccessWatermark <= job.inputWatermark);
+    for (const job of jobs) {
+      assert.ok(job.lastSuccessWatermark <= job.inputWatermark);
+      const attempts = await store.attempts(job.kind, job.key);
+      assert.deepEqual(
+        attempts.map(({ attempt, token, outcome }) => ({ attempt, token, outcome })),
+        this.#jobs.get(job.key)?.attempts.map((attempt, index) => ({ attempt: index + 1, ...attempt })),
+      );
+    }
   }
 
   async #enqueue(command: Extract<ModelCommand, { type: 'enqueue' }>): Promise<void> {
@@ -198,7 +205,7 @@ class Model {
         case 'succeed':
           return finish(job);
         case 'fail':
-          return breakDown(job, this.#nowMs() + RETRY_MS);
+          return breakDown(job, 'failed', this.#nowMs() + RETRY_MS);
         case 'release':
           break;
       }
@@ -217,7 +224,7 @@ class Model {
   #expire(): void {
     for (const [key, job] of this.#jobs) {
       if (job.status === 'running' && job.leaseUntilMs <= this.#nowMs()) {
-        this.#jobs.set(key, breakDown(job, this.#nowMs()));
+        this.#jobs.set(key, breakDown(job, 'lost', this.#nowMs()));
       }
     }
   }

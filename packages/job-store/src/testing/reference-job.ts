@@ -1,5 +1,13 @@
 /** What a job does by the book, in plain code: the reference the model test compares an engine with. */
 
+import type { AttemptOutcome } from '../jobs.ts';
+
+/** @internal A claim of a job by the book. */
+export interface ReferenceAttempt {
+  readonly token: number;
+  readonly outcome: AttemptOutcome;
+}
+
 /** @internal A job by the book. */
 export interface ReferenceJob {
   status: 'pending' | 'running' | 'done' | 'error' | 'cancelled';
@@ -14,6 +22,7 @@ export interface ReferenceJob {
   attempt: number;
   token: number | undefined;
   leaseUntilMs: number;
+  attempts: readonly ReferenceAttempt[];
 }
 
 /** @internal */
@@ -53,6 +62,7 @@ export function freshJob(watermark: number, retries: number | undefined, nowMs: 
     attempt: 0,
     token: undefined,
     leaseUntilMs: 0,
+    attempts: [],
   };
 }
 
@@ -72,6 +82,7 @@ export function start(job: ReferenceJob, token: number, leaseUntilMs: number): R
     retryAtMs: undefined,
     token,
     leaseUntilMs,
+    attempts: [...job.attempts, { token, outcome: 'running' }],
   };
 }
 
@@ -85,12 +96,12 @@ export function finish(job: ReferenceJob): ReferenceJob {
     status: isClean ? 'done' : isCancelled ? 'cancelled' : 'pending',
     success,
     failed: 0,
-    token: undefined,
+    ...end(job, 'succeeded'),
   };
 }
 
-/** @internal Also what an expired lease does, with a retry at once. */
-export function breakDown(job: ReferenceJob, retryAtMs: number): ReferenceJob {
+/** @internal A lost lease does the same as a failure, with a retry at once. */
+export function breakDown(job: ReferenceJob, outcome: 'failed' | 'lost', retryAtMs: number): ReferenceJob {
   const isRaised = job.input > job.claimed;
   const isCancelled = job.cancelledUpTo >= job.input;
   const isExhausted = job.failed >= job.maxRetries;
@@ -99,13 +110,14 @@ export function breakDown(job: ReferenceJob, retryAtMs: number): ReferenceJob {
     status: isCancelled ? 'cancelled' : isRaised ? 'pending' : 'error',
     retryAtMs: isRaised || isCancelled || isExhausted ? undefined : retryAtMs,
     failed: isRaised ? 0 : job.failed + 1,
-    token: undefined,
+    ...end(job, outcome),
   };
 }
 
 /** @internal */
 export function giveBack(job: ReferenceJob): ReferenceJob {
-  return { ...job, status: job.cancelledUpTo >= job.input ? 'cancelled' : 'pending', token: undefined };
+  const status = job.cancelledUpTo >= job.input ? 'cancelled' : 'pending';
+  return { ...job, status, ...end(job, 'released') };
 }
 
 /** @internal */
@@ -126,4 +138,9 @@ export function tryAgain(job: ReferenceJob, nowMs: number): ReferenceJob {
     failed: 0,
     cancelledUpTo: 0,
   };
+}
+
+function end(job: ReferenceJob, outcome: AttemptOutcome): Pick<ReferenceJob, 'token' | 'attempts'> {
+  const attempts = job.attempts.map((each) => (each.token === job.token ? { ...each, outcome } : each));
+  return { token: undefined, attempts };
 }

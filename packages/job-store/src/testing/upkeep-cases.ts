@@ -200,6 +200,8 @@ export function upkeepCases(setup: ContractSetup): readonly ContractCase[] {
 
           assert.equal(count, lines.length - 1);
           assert.deepEqual((await collect(copies.store.exportLines())).slice(1), lines.slice(1));
+          for (const key of ['done', 'failed', 'running'])
+            assert.deepEqual(await copies.store.attempts('build', key), await store.attempts('build', key));
           assert.deepEqual(await copies.store.succeed(lease), { outcome: 'succeeded', status: 'done' });
           const next = await claimOnly(copies.store);
           assert.ok(next.token > lease.token);
@@ -262,6 +264,7 @@ async function fill(store: JobStore): Promise<Awaited<ReturnType<typeof enqueueA
     result: [1],
   });
   await store.fail(await enqueueAndClaim(store, { key: 'failed', retries: 0 }), { error: 'no' });
+  await store.succeed(await enqueueAndClaim(store, { key: 'done' }));
   const lease = await enqueueAndClaim(store, { key: 'running', payload: { a: 1 } });
   await store.enqueue({ ...BUILD, key: 'waiting' });
   await store.pause('nothing');
