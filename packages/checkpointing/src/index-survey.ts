@@ -23,8 +23,8 @@ export interface IndexSurvey {
   readonly gitlinks: ReadonlySet<BytePath>;
   /** Entries status never compares: assume-unchanged, and skip-worktree outside a sparse checkout. */
   readonly unwatched: readonly StatusEntry[];
-  /** Every folder that holds an entry, and their parents, with the names of the entries in it. */
-  readonly namesByFolder: ReadonlyMap<BytePath, ReadonlySet<BytePath>>;
+  /** Every folder that holds an entry, and their parents, with the names of the entries in it, in order. */
+  readonly namesByFolder: ReadonlyMap<BytePath, readonly BytePath[]>;
   /** Whether some entries are absent from the work tree on purpose; git then reads .gitignore from the index as well. */
   readonly hasSkipped: boolean;
   readonly hasAttributeFiles: boolean;
@@ -44,7 +44,7 @@ export async function surveyIndex(view: GitView, repo: Repository, identity: str
   const isSparse = repo.settings.get('core.sparsecheckout') === 'true';
   const gitlinks = new Set<BytePath>();
   const unwatched: StatusEntry[] = [];
-  const namesByFolder = new Map<BytePath, Set<BytePath>>();
+  const namesByFolder = new Map<BytePath, BytePath[]>();
   let names = namesOf(namesByFolder, '');
   let lastFolder = '';
   let hasAttributeFiles = false;
@@ -52,15 +52,16 @@ export async function surveyIndex(view: GitView, repo: Repository, identity: str
   for (const entry of index) {
     const { path, mode } = entry;
     if (mode === '160000') gitlinks.add(path);
-    if (entry.isSkipped ? !isSparse : entry.isAssumed) {
-      unwatched.push({ ...toEntry(path, mode, entry.oid), mayBeAbsent: entry.isSkipped });
+    const { isSkipped } = entry;
+    if (isSkipped ? !isSparse : entry.isAssumed) {
+      unwatched.push({ ...toEntry(path, mode, entry.oid), mayBeAbsent: isSkipped });
     }
+    if (isSkipped) hasSkipped = true;
     if (path.endsWith('.gitattributes')) hasAttributeFiles = true;
-    if (entry.isSkipped) hasSkipped = true;
     const folder = parentOf(path);
     if (folder !== lastFolder) names = namesOf(namesByFolder, folder);
     lastFolder = folder;
-    names.add(folder === '' ? path : path.slice(folder.length + 1));
+    names.push(folder === '' ? path : path.slice(folder.length + 1));
   }
   return {
     identity,
@@ -92,10 +93,10 @@ function* watchedFiles(index: Iterable<IndexEntry>): Generator<IndexFile> {
   }
 }
 
-function namesOf(namesByFolder: Map<BytePath, Set<BytePath>>, folder: BytePath): Set<BytePath> {
+function namesOf(namesByFolder: Map<BytePath, BytePath[]>, folder: BytePath): BytePath[] {
   let names = namesByFolder.get(folder);
   if (names === undefined) {
-    names = new Set();
+    names = [];
     namesByFolder.set(folder, names);
     if (folder !== '') namesOf(namesByFolder, parentOf(folder));
   }
