@@ -43,9 +43,10 @@ export function recordedToBytePath(recorded: RecordedPath): BytePath {
     : Buffer.from(recorded.pathBase64, 'base64').toString('latin1');
 }
 
-/** @internal The absolute path as the bytes the file system wants. `root` is ordinary text. */
-export function absoluteBytes(root: string, path: BytePath): Buffer {
-  return bytePathToBuffer(`${textToBytePath(root)}/${path}`);
+/** @internal The absolute path as the file system wants it: text where that says the same, else bytes. `root` is ordinary text. */
+export function absolutePath(root: string, path: BytePath): string | Buffer {
+  if (path === '') return root;
+  return IS_ASCII.test(path) ? `${root}/${path}` : bytePathToBuffer(`${textToBytePath(root)}/${path}`);
 }
 
 /** @internal C-style quoting, understood by fast-import and in `objects/info/alternates` for any byte. */
@@ -71,3 +72,5 @@ export function splitNul(output: Buffer): BytePath[] {
   if (text === '') return [];
   return (text.endsWith('\0') ? text.slice(0, -1) : text).split('\0');
 }
+
+const IS_ASCII = /^[\0-\x7f]*$/;

@@ -6,7 +6,6 @@
 import { copyFile, realpath } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 import type { Clock } from '@conductor-run/clock';
-import { leaveOut } from './byte-path.ts';
 import type { CaptureLimits } from './changes.ts';
 import { CheckpointError, unlessMissing } from './errors.ts';
 import { createGit, type Git } from './git-process.ts';
@@ -137,7 +136,7 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
     worktree: options.worktree,
     baseRef: options.baseRef ?? 'HEAD',
     directory: join(directory, folderName(seq), workFolderName()),
-    remembered: context.memory?.expected,
+    memory: context.memory,
   });
   const { repo, base, view } = opening;
   const patch = createPatchFile(view, join(directory, folderName(seq), PATCH_NAME));
@@ -172,14 +171,12 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
     const same = await findUnchanged(job);
     const expected = { repo, commit: base.commit };
     if (same !== undefined) {
-      const { folders } = await job.snapshot.specials;
-      return { body: same, memory: { ...job.snapshot.memory, folders, commit: same.commit, expected } };
+      return { body: same, memory: { ...job.snapshot.memory, commit: same.commit, expected } };
     }
     // What is only remembered may be gone from the repository, so a new record is built from what is read anew.
     const whole = job.snapshot.isRemembered ? await take(undefined) : job;
     const body = await store(whole, patch);
-    const { folders } = await whole.snapshot.specials;
-    return { body, memory: { ...whole.snapshot.memory, folders, expected } };
+    return { body, memory: { ...whole.snapshot.memory, expected } };
   } finally {
     await patch.abort();
     await opening.close();
@@ -229,7 +226,7 @@ async function findUnchanged(job: CaptureJob): Promise<GitDiffBody | undefined> 
   if ((await readRef(job.git, job.repo, previous.ref)) !== previous.commit) return undefined;
   const unchangedSince = previous.unchangedSince ?? previous.seq;
   return {
-    ...(await describe(job, previous.diffStat)),
+    ...describe(job, previous.diffStat),
     summary: job.options.summary ?? `Unchanged since checkpoint ${unchangedSince}`,
     commit: previous.commit,
     ref: previous.ref,
@@ -271,7 +268,7 @@ async function store(job: CaptureJob, patch: PatchFile): Promise<GitDiffBody> {
   ]);
   const diffStat = counter.totals();
   return {
-    ...(await describe(job, diffStat)),
+    ...describe(job, diffStat),
     summary: job.options.summary ?? `${diffStat.filesChanged} files differ from ${base.ref}`,
     commit: snapshot.commit,
     ref,
@@ -280,18 +277,16 @@ async function store(job: CaptureJob, patch: PatchFile): Promise<GitDiffBody> {
 }
 
 /** What both kinds of body have in common. */
-async function describe(
+function describe(
   job: CaptureJob,
   diffStat: GitDiffRecord['diffStat'],
-): Promise<Omit<GitDiffBody, 'summary' | 'commit' | 'ref' | 'files' | 'unchangedSince'>> {
+): Omit<GitDiffBody, 'summary' | 'commit' | 'ref' | 'files' | 'unchangedSince'> {
   const { repo, base, snapshot, context } = job;
   const redactPath = <Path extends RecordedPath>(path: Path): Path => ({
     ...path,
     path: context.redactor.redact(path.path),
   });
   const index = indexRecord(job.index);
-  const { paths } = await snapshot.specials;
-  const leftOut = [...snapshot.leftOut, ...paths.map((path) => leaveOut(path, 'special-file'))];
   return {
     type: 'git_diff',
     worktree: repo.topLevel,
@@ -303,7 +298,7 @@ async function describe(
     tree: snapshot.tree,
     diffStat,
     ...(index === undefined ? {} : { index }),
-    leftOut: leftOut.map(redactPath),
+    leftOut: snapshot.leftOut.map(redactPath),
     secretPaths: snapshot.secretPaths.map(redactPath),
     rawPaths: snapshot.rawPaths,
     replay: {

@@ -1,6 +1,10 @@
 /** Reading `git status --porcelain=v2 -z`: the door between git's text and our types. Invariant: paths stay bytes. */
 import { CheckpointError } from './errors.ts';
 import { splitNul, type BytePath } from './byte-path.ts';
+import type { GitFeed } from './git-process.ts';
+import type { Repository } from './git-repository.ts';
+import type { GitView } from './git-view.ts';
+import { indexIdentity } from './index-survey.ts';
 
 /** @internal One path that is not as the base has it. */
 export interface StatusEntry {
@@ -27,16 +31,31 @@ export interface Status {
   readonly nestedRepositories: readonly BytePath[];
 }
 
-/** @internal The arguments that make git print what {@link parseStatus} reads. */
-export const STATUS_ARGS: readonly string[] = [
-  'status',
-  '--porcelain=v2',
-  '-z',
-  '--untracked-files=all',
-  '--no-renames',
-  // Looking inside a submodule would run git there, with that repository's configuration.
-  '--ignore-submodules=dirty',
-];
+/** @internal A status under way. */
+export interface StatusRun {
+  readonly feed: GitFeed;
+  /** Whether it lists untracked files as well. */
+  readonly isWhole: boolean;
+  /** The index file's before git could have read it. */
+  readonly index: string | undefined;
+}
+
+/** @internal Lists what is tracked, and what is not when `isWhole`. */
+export function startStatus(view: GitView, repo: Repository, isWhole: boolean): StatusRun {
+  const index = indexIdentity(repo);
+  const feed = view.feed({
+    args: [...STATUS_ARGS, `--untracked-files=${isWhole ? 'all' : 'no'}`],
+    env: { GIT_INDEX_FILE: repo.indexFile },
+  });
+  feed.end();
+  return { feed, isWhole, index };
+}
+
+/** @internal The output of a status that did not list untracked files, as if it had. */
+export function withUntracked(output: Buffer, paths: readonly BytePath[]): Buffer {
+  const lines = paths.toSorted().map((path) => `? ${path}\0`);
+  return Buffer.concat([output, Buffer.from(lines.join(''), 'latin1')]);
+}
 
 /** @internal */
 export function parseStatus(output: Buffer): Status {
@@ -116,5 +135,13 @@ function splitFields(line: string, count: number): string[] {
   return fields;
 }
 
+const STATUS_ARGS: readonly string[] = [
+  'status',
+  '--porcelain=v2',
+  '-z',
+  '--no-renames',
+  // Looking inside a submodule would run git there, with that repository's configuration.
+  '--ignore-submodules=dirty',
+];
 const GITLINK = '160000';
 const ABSENT = '000000';

@@ -2,9 +2,8 @@
  * What status does not say about the index: submodules, entries git was told not to look at, folders, attributes.
  * Invariant: the answer depends on the index file alone, so it is kept until that file changes.
  */
-import { stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import { parentOf, type BytePath } from './byte-path.ts';
-import { unlessMissing } from './errors.ts';
 import type { Repository } from './git-repository.ts';
 import type { StatusEntry } from './git-status.ts';
 import type { GitView } from './git-view.ts';
@@ -21,19 +20,21 @@ export interface IndexFile {
 export interface IndexSurvey {
   /** Changes when the index file does. */
   readonly identity: string;
-  readonly gitlinks: readonly BytePath[];
+  readonly gitlinks: ReadonlySet<BytePath>;
   /** Entries status never compares: assume-unchanged, and skip-worktree outside a sparse checkout. */
   readonly unwatched: readonly StatusEntry[];
-  /** Every folder that holds an entry, and their parents. */
-  readonly directories: ReadonlySet<BytePath>;
+  /** Every folder that holds an entry, and their parents, with the names of the entries in it, in order. */
+  readonly namesByFolder: ReadonlyMap<BytePath, readonly BytePath[]>;
+  /** Whether some entries are absent from the work tree on purpose; git then reads .gitignore from the index as well. */
+  readonly hasSkipped: boolean;
   readonly hasAttributeFiles: boolean;
   /** Parsed when called; the listing is large. */
   files(): IndexFile[];
 }
 
 /** @internal `undefined` while there is no index. */
-export async function indexIdentity(repo: Repository): Promise<string | undefined> {
-  const found = await unlessMissing(stat(repo.indexFile, { bigint: true }));
+export function indexIdentity(repo: Repository): string | undefined {
+  const found = statSync(repo.indexFile, { bigint: true, throwIfNoEntry: false });
   return found && `${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;
 }
 
@@ -43,25 +44,31 @@ export async function surveyIndex(view: GitView, repo: Repository, identity: str
   const isSparse = repo.settings.get('core.sparsecheckout') === 'true';
   const gitlinks = new Set<BytePath>();
   const unwatched: StatusEntry[] = [];
-  const directories = new Set<BytePath>(['']);
-  let lastDirectory = '';
+  const namesByFolder = new Map<BytePath, BytePath[]>();
+  let names = namesOf(namesByFolder, '');
+  let lastFolder = '';
   let hasAttributeFiles = false;
+  let hasSkipped = false;
   for (const entry of index) {
     const { path, mode } = entry;
     if (mode === '160000') gitlinks.add(path);
-    if (entry.isSkipped ? !isSparse : entry.isAssumed) {
-      unwatched.push({ ...toEntry(path, mode, entry.oid), mayBeAbsent: entry.isSkipped });
+    const { isSkipped } = entry;
+    if (isSkipped ? !isSparse : entry.isAssumed) {
+      unwatched.push({ ...toEntry(path, mode, entry.oid), mayBeAbsent: isSkipped });
     }
+    if (isSkipped) hasSkipped = true;
     if (path.endsWith('.gitattributes')) hasAttributeFiles = true;
-    const directory = parentOf(path);
-    if (directory !== lastDirectory) addWithParents(directories, directory);
-    lastDirectory = directory;
+    const folder = parentOf(path);
+    if (folder !== lastFolder) names = namesOf(namesByFolder, folder);
+    lastFolder = folder;
+    names.push(folder === '' ? path : path.slice(folder.length + 1));
   }
   return {
     identity,
-    gitlinks: [...gitlinks],
+    gitlinks,
     unwatched,
-    directories,
+    namesByFolder,
+    hasSkipped,
     hasAttributeFiles,
     files: () => [...watchedFiles(index)],
   };
@@ -86,7 +93,12 @@ function* watchedFiles(index: Iterable<IndexEntry>): Generator<IndexFile> {
   }
 }
 
-function addWithParents(directories: Set<BytePath>, path: BytePath): void {
-  for (let directory = path; !directories.has(directory); directory = parentOf(directory))
-    directories.add(directory);
+function namesOf(namesByFolder: Map<BytePath, BytePath[]>, folder: BytePath): BytePath[] {
+  let names = namesByFolder.get(folder);
+  if (names === undefined) {
+    names = [];
+    namesByFolder.set(folder, names);
+    if (folder !== '') namesOf(namesByFolder, parentOf(folder));
+  }
+  return names;
 }

@@ -6,7 +6,7 @@
  */
 import { chmod, lstat, rm, symlink, writeFile } from 'node:fs/promises';
 import {
-  absoluteBytes,
+  absolutePath,
   bytePathToText,
   recordedToBytePath,
   recordPath,
@@ -107,7 +107,7 @@ async function listRawPaths(
 
 /** Writes one path as its blob has it, replacing a file or link that is there. */
 async function writePath(view: GitView, directory: string, change: WrittenPath): Promise<void> {
-  const target = absoluteBytes(directory, change.path);
+  const target = absolutePath(directory, change.path);
   const { stdout } = await view.run({ args: ['cat-file', 'blob', change.newOid] });
   await rm(target, { force: true });
   if (change.newMode === SYMLINK) {

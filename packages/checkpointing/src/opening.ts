@@ -4,10 +4,11 @@
  */
 import { rmSync } from 'node:fs';
 import { expectHead, isSameExpectation, type Expectation } from './expectation.ts';
-import type { Git, GitResult } from './git-process.ts';
+import type { Git } from './git-process.ts';
 import { openWorktree, type OpenWorktree } from './git-repository.ts';
-import { STATUS_ARGS } from './git-status.ts';
+import type { StatusRun } from './git-status.ts';
 import { createView, removeView, type GitView } from './git-view.ts';
+import { beginStatus, type SurroundingsMemory } from './surroundings.ts';
 
 /** @internal */
 export interface OpeningRequest {
@@ -16,14 +17,14 @@ export interface OpeningRequest {
   /** Where to make the view; must not exist. */
   readonly directory: string;
   /** What the capture before found, if there was one. */
-  readonly remembered: Expectation | undefined;
+  readonly memory: (SurroundingsMemory & { readonly expected: Expectation }) | undefined;
 }
 
 /** @internal */
 export interface Opening extends OpenWorktree {
   readonly view: GitView;
-  /** The answer to {@link STATUS_ARGS}, when it was asked for already. */
-  readonly status: Promise<GitResult> | undefined;
+  /** When it was asked for already. */
+  readonly status: StatusRun | undefined;
   /** Removes the view and ends what runs in it; call it once. */
   close(): Promise<void>;
 }
@@ -31,8 +32,8 @@ export interface Opening extends OpenWorktree {
 /** @internal */
 export async function openForCapture(git: Git, request: OpeningRequest): Promise<Opening> {
   const isHead = request.baseRef === 'HEAD';
-  const expected = request.remembered ?? (isHead ? expectHead(request.worktree, git.home) : undefined);
-  const guess = expected === undefined ? undefined : begin(git, expected, request.directory);
+  const expected = request.memory?.expected ?? (isHead ? expectHead(request.worktree, git.home) : undefined);
+  const guess = expected === undefined ? undefined : begin(git, expected, request);
   try {
     const opened = await openWorktree(git, request.worktree, request.baseRef);
     const found = { repo: opened.repo, commit: opened.base.commit };
@@ -54,7 +55,8 @@ export async function openForCapture(git: Git, request: OpeningRequest): Promise
 type Guess = Pick<Opening, 'view' | 'status' | 'close'>;
 
 /** Starting git costs as much as its answer; on a guess that nearly always holds, three of them run at once. */
-function begin(git: Git, expected: Expectation, directory: string): Guess | undefined {
+function begin(git: Git, expected: Expectation, request: OpeningRequest): Guess | undefined {
+  const { directory, memory } = request;
   let view: GitView;
   try {
     view = viewOf(git, expected, directory);
@@ -63,13 +65,12 @@ function begin(git: Git, expected: Expectation, directory: string): Guess | unde
     rmSync(directory, { recursive: true, force: true });
     return undefined;
   }
-  const running = view.feed({ args: STATUS_ARGS, env: { GIT_INDEX_FILE: expected.repo.indexFile } });
-  running.end();
+  const status = beginStatus(view, expected.repo, memory);
   return {
     view,
-    status: running.result,
+    status,
     async close() {
-      await running.stop();
+      await status.feed.stop();
       removeView(view);
     },
   };

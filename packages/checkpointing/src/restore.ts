@@ -3,7 +3,7 @@
  * Invariant: before anything is changed everything that will go is held by a checkpoint; what none holds is never touched.
  */
 import { lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
-import { absoluteBytes, bytePathToText, parentOf, recordedToBytePath, type BytePath } from './byte-path.ts';
+import { absolutePath, bytePathToText, parentOf, recordedToBytePath, type BytePath } from './byte-path.ts';
 import type { CheckpointManager } from './checkpoint-manager.ts';
 import { CheckpointError, systemErrorCode } from './errors.ts';
 import type { GitDiffOptions } from './git-diff.ts';
@@ -143,7 +143,7 @@ function requireFree(
 
 /** Where a directory has to give way, all that is in it must be going anyway. */
 function refuseUnheld(plan: Plan, path: BytePath, removed: ReadonlySet<BytePath>, worktree: string): void {
-  for (const entry of readdirSync(absoluteBytes(worktree, path), {
+  for (const entry of readdirSync(absolutePath(worktree, path), {
     withFileTypes: true,
     encoding: 'buffer',
   })) {
@@ -183,9 +183,9 @@ async function apply(plan: Plan): Promise<void> {
 /** Removes a file and the directories it leaves empty. */
 function removePath(worktree: string, path: BytePath): void {
   try {
-    unlinkSync(absoluteBytes(worktree, path));
+    unlinkSync(absolutePath(worktree, path));
     for (let parent = parentOf(path); parent !== ''; parent = parentOf(parent)) {
-      rmdirSync(absoluteBytes(worktree, parent));
+      rmdirSync(absolutePath(worktree, parent));
     }
   } catch (error) {
     // Gone already, or a directory that still holds something.
@@ -195,7 +195,7 @@ function removePath(worktree: string, path: BytePath): void {
 
 /** A file can only be written where no directory is; a tree of empty ones holds nothing. */
 function removeEmptyDirectories(worktree: string, path: BytePath): void {
-  const target = absoluteBytes(worktree, path);
+  const target = absolutePath(worktree, path);
   if (lstatSync(target, { throwIfNoEntry: false })?.isDirectory() !== true) return;
   for (const name of readdirSync(target, { encoding: 'buffer' })) {
     removeEmptyDirectories(worktree, `${path}/${name.toString('latin1')}`);

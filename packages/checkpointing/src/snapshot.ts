@@ -15,14 +15,13 @@ import {
 } from './changes.ts';
 import { CheckpointError } from './errors.ts';
 import { startTreeImport, type ImportedTree, type TreeImport } from './fast-import.ts';
-import type { Git, GitResult } from './git-process.ts';
+import type { Git } from './git-process.ts';
 import type { Repository, SnapshotBase } from './git-repository.ts';
-import type { StatusEntry } from './git-status.ts';
+import type { StatusEntry, StatusRun } from './git-status.ts';
 import type { GitView } from './git-view.ts';
 import type { Redactor } from './options.ts';
 import type { LeftOutPath, RecordedPath } from './record.ts';
-import type { SpecialFiles } from './special-files.ts';
-import { lookAround, type Surroundings, type SurroundingsMemory } from './surroundings.ts';
+import { lookAround, type SurroundingsMemory } from './surroundings.ts';
 import { createWorktreeReader } from './worktree-reader.ts';
 
 /** @internal What one capture leaves for the next of the same work tree. */
@@ -50,7 +49,7 @@ export interface SnapshotRequest {
   readonly indexCommit: string | undefined;
   readonly memory: CaptureMemory | undefined;
   /** Status, when it runs already. */
-  readonly startedStatus: Promise<GitResult> | undefined;
+  readonly startedStatus: StatusRun | undefined;
   readonly message: string;
   readonly nowMs: number;
 }
@@ -59,17 +58,14 @@ export interface SnapshotRequest {
 export interface Snapshot {
   readonly tree: string;
   readonly commit: string;
-  /** Without the special files. */
   readonly leftOut: readonly LeftOutPath[];
-  /** Still looked for while the snapshot is stored. */
-  readonly specials: Promise<SpecialFiles>;
   readonly secretPaths: readonly RecordedPath[];
   readonly rawPaths: readonly RecordedPath[];
   readonly status: Buffer;
   /** True when nothing was built: the commit is an earlier capture's, and may be gone. */
   readonly isRemembered: boolean;
-  /** What the next capture needs, but for the folders. */
-  readonly memory: Omit<CaptureMemory, 'folders'>;
+  /** What the next capture needs. */
+  readonly memory: CaptureMemory;
 }
 
 /** @internal */
@@ -91,7 +87,6 @@ async function snapshotWith(request: SnapshotRequest, session: ImportSession): P
   const { repo, memory } = request;
   const seen = await lookAround({ ...request, head: request.base.commit });
   const { entries } = seen;
-  const specials = findUnlisted(seen);
   const context: ChangeContext = {
     reader: createWorktreeReader(repo.topLevel, repo.objectFormat),
     limits: request.limits,
@@ -115,7 +110,6 @@ async function snapshotWith(request: SnapshotRequest, session: ImportSession): P
       tree: memory.tree,
       commit: memory.commit,
       leftOut: [...seen.unseen, ...changes.leftOut],
-      specials,
       secretPaths,
       rawPaths: memory.rawPaths,
       status: seen.status,
@@ -129,7 +123,6 @@ async function snapshotWith(request: SnapshotRequest, session: ImportSession): P
   return {
     ...imported,
     leftOut: [...seen.unseen, ...outcome.leftOut],
-    specials,
     secretPaths: outcome.secretPaths,
     rawPaths: outcome.rawPaths,
     status: seen.status,
@@ -144,17 +137,6 @@ async function snapshotWith(request: SnapshotRequest, session: ImportSession): P
       fingerprint: outcome.isComplete ? fingerprintOf(changes.removed, outcome.known) : undefined,
     },
   };
-}
-
-/** A special file that took a tracked one's place is among the entries as well. */
-function findUnlisted({ entries, specials }: Surroundings): Promise<SpecialFiles> {
-  const unlisted = specials.then(({ paths, folders }) => {
-    if (paths.length === 0) return { paths, folders };
-    const listed = new Set(entries.map(({ path }) => path));
-    return { paths: paths.filter((path) => !listed.has(path)), folders };
-  });
-  unlisted.catch(() => undefined);
-  return unlisted;
 }
 
 /** One import that is started at most once, whoever asks first. */

@@ -4,7 +4,7 @@ import { bytePathToText, type BytePath } from './byte-path.ts';
 import { CheckpointError } from './errors.ts';
 import type { Git } from './git-process.ts';
 import { openWorktree } from './git-repository.ts';
-import { STATUS_ARGS } from './git-status.ts';
+import { startStatus } from './git-status.ts';
 import { createView, removeView } from './git-view.ts';
 import { indexIdentity, surveyIndex } from './index-survey.ts';
 
@@ -41,12 +41,12 @@ async function isSubmoduleDirty(git: Git, worktree: string, scratch: string): Pr
     conversions: 'raw',
   });
   try {
-    const status = await view.run({ args: STATUS_ARGS, env: { GIT_INDEX_FILE: repo.indexFile } });
+    const status = await startStatus(view, repo, true).feed.result;
     if (status.stdout.length > 0) return true;
-    const identity = await indexIdentity(repo);
+    const identity = indexIdentity(repo);
     if (identity === undefined) return false;
     const { gitlinks } = await surveyIndex(view, repo, identity);
-    return (await findDirtySubmodules(git, repo.topLevel, gitlinks, join(scratch, 'deeper'))).length > 0;
+    return (await findDirtySubmodules(git, repo.topLevel, [...gitlinks], join(scratch, 'deeper'))).length > 0;
   } finally {
     removeView(view);
   }

@@ -7,17 +7,27 @@ import { leaveOut, splitNul, textToBytePath, type BytePath } from './byte-path.t
 import { findUnfaithful, mayConvert, type Unfaithful } from './fidelity.ts';
 import type { Git, GitResult } from './git-process.ts';
 import type { Repository } from './git-repository.ts';
-import { parseStatus, STATUS_ARGS, untracked, type StatusEntry } from './git-status.ts';
+import {
+  parseStatus,
+  startStatus,
+  untracked,
+  withUntracked,
+  type StatusEntry,
+  type StatusRun,
+} from './git-status.ts';
 import { createView, type GitView } from './git-view.ts';
 import { indexIdentity, surveyIndex, type IndexSurvey } from './index-survey.ts';
 import type { LeftOutPath } from './record.ts';
-import { findSpecialFiles, type KnownFolder, type SpecialFiles } from './special-files.ts';
 import { findDirtySubmodules } from './submodules.ts';
+import { mustGitWalk, walkWorktree, type KnownFolder, type WorktreeWalk } from './worktree-walk.ts';
 
 /** @internal What of it holds until the index or a folder changes. */
 export interface SurroundingsMemory {
   readonly survey: IndexSurvey | undefined;
+  /** As seen by the index of `survey`. */
   readonly folders: ReadonlyMap<BytePath, KnownFolder>;
+  /** Whether git had to list the untracked files, and will have to again. */
+  readonly needsWholeStatus: boolean;
   /** Files a checkout would not bring back, for the index of `survey`. */
   readonly unfaithful: Unfaithful;
 }
@@ -32,7 +42,7 @@ export interface SurroundingsRequest {
   readonly includeIgnored: readonly string[];
   readonly memory: SurroundingsMemory | undefined;
   /** Status, when it runs already. */
-  readonly startedStatus: Promise<GitResult> | undefined;
+  readonly startedStatus: StatusRun | undefined;
   readonly nowMs: number;
 }
 
@@ -42,34 +52,32 @@ export interface Surroundings {
   /** What cannot be captured whatever it holds. */
   readonly unseen: readonly LeftOutPath[];
   readonly status: Buffer;
-  /** What the next capture needs, but for the folders. */
-  readonly kept: Omit<SurroundingsMemory, 'folders'>;
-  /** What git never mentions; it may also be among the entries. Nothing but the record waits for it. */
-  readonly specials: Promise<SpecialFiles>;
+  readonly kept: SurroundingsMemory;
 }
 
 /** @internal */
 export async function lookAround(request: SurroundingsRequest): Promise<Surroundings> {
-  const { repo, view, git } = request;
+  const { repo, view, git, memory } = request;
+  const started = request.startedStatus ?? beginStatus(view, repo, memory);
   const surveying = surveyNow(request);
-  const specials = surveying.then((survey) => findSpecials(request, survey));
-  // Looked at later, if at all: a capture that fails before has its own reason.
-  specials.catch(() => undefined);
-  const [statusRun, ignored, survey] = await Promise.all([
-    request.startedStatus ?? view.run({ args: STATUS_ARGS, env: { GIT_INDEX_FILE: repo.indexFile } }),
+  const [ownStatus, ignored, survey, walk] = await Promise.all([
+    started.feed.result,
     listIgnored(request),
     surveying,
+    surveying.then((known) => walkNow(request, known, !started.isWhole)),
   ]);
-  const status = parseStatus(statusRun.stdout);
+  const { stdout, stderr } = await completeStatus(request, started, ownStatus, survey, walk);
+  const status = parseStatus(stdout);
   const listed = new Set(status.entries.map(({ path }) => path));
   const isNew = ({ path }: StatusEntry): boolean => !listed.has(path);
   const unwatched = (survey?.unwatched ?? []).filter(isNew);
   const unfaithful = await checkFidelity(request, survey, status.entries);
   const entries = [...status.entries, ...unwatched, ...unfaithful.entries.filter(isNew), ...ignored];
+  const seen = new Set(entries.map(({ path }) => path));
   const dirty = await findDirtySubmodules(
     git,
     repo.topLevel,
-    (survey?.gitlinks ?? []).filter((path) => !listed.has(path)),
+    [...(survey?.gitlinks ?? [])].filter((path) => !listed.has(path)),
     join(view.gitDir, 'submodules'),
   );
   return {
@@ -78,30 +86,56 @@ export async function lookAround(request: SurroundingsRequest): Promise<Surround
       ...status.nestedRepositories.map((path) => leaveOut(path, 'nested-repository')),
       ...dirty.map((path) => leaveOut(path, 'submodule-changed')),
       ...unfaithful.filtered.filter((path) => !listed.has(path)).map((path) => leaveOut(path, 'filtered')),
-      ...unreadableDirectories(statusRun.stderr),
+      ...unreadableDirectories(stderr),
+      // One that took a tracked file's place is among the entries.
+      ...walk.specials.filter((path) => !seen.has(path)).map((path) => leaveOut(path, 'special-file')),
     ],
-    status: statusRun.stdout,
-    kept: { survey, unfaithful },
-    specials,
+    status: stdout,
+    kept: { survey, unfaithful, folders: walk.folders, needsWholeStatus: !walk.isCertain },
   };
 }
 
+/** @internal Starts the status that this work tree will need, as far as is known. */
+export function beginStatus(
+  view: GitView,
+  repo: Repository,
+  memory: SurroundingsMemory | undefined,
+): StatusRun {
+  return startStatus(view, repo, memory?.needsWholeStatus === true || mustGitWalk(repo));
+}
+
+/**
+ * Untracked files are what a walk found, as long as it was certain and went by the index that git has read. Else one git has to
+ * find both: a file that is added to the index between two looks would be in neither.
+ */
+async function completeStatus(
+  { repo, view }: SurroundingsRequest,
+  started: StatusRun,
+  result: GitResult,
+  survey: IndexSurvey | undefined,
+  walk: WorktreeWalk,
+): Promise<GitResult> {
+  if (started.isWhole) return result;
+  const isSameIndex = started.index === survey?.identity && started.index === indexIdentity(repo);
+  if (!walk.isCertain || !isSameIndex) return startStatus(view, repo, true).feed.result;
+  return { ...result, stdout: withUntracked(result.stdout, walk.untracked) };
+}
+
 async function surveyNow({ repo, view, memory }: SurroundingsRequest): Promise<IndexSurvey | undefined> {
-  const identity = await indexIdentity(repo);
+  const identity = indexIdentity(repo);
   if (identity === undefined) return undefined;
   const known = memory?.survey;
   return known?.identity === identity ? known : surveyIndex(view, repo, identity);
 }
 
-function findSpecials(request: SurroundingsRequest, survey: IndexSurvey | undefined): Promise<SpecialFiles> {
-  const { repo, view, memory, nowMs } = request;
-  return findSpecialFiles({
-    view,
-    repo,
-    tracked: survey?.directories ?? new Set(['']),
-    known: memory?.folders ?? new Map<BytePath, KnownFolder>(),
-    nowMs,
-  });
+function walkNow(
+  { repo, view, memory, nowMs }: SurroundingsRequest,
+  survey: IndexSurvey | undefined,
+  withUntracked: boolean,
+): Promise<WorktreeWalk> {
+  const isSameIndex = memory?.survey?.identity === survey?.identity;
+  const known = isSameIndex ? memory?.folders : undefined;
+  return walkWorktree({ view, repo, survey, known: known ?? new Map(), withUntracked, nowMs });
 }
 
 async function checkFidelity(

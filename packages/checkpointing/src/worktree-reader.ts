@@ -14,7 +14,7 @@ import {
   readSync,
   type BigIntStats,
 } from 'node:fs';
-import { absoluteBytes, parentOf, type BytePath } from './byte-path.ts';
+import { absolutePath, parentOf, type BytePath } from './byte-path.ts';
 import { systemErrorCode } from './errors.ts';
 import type { LeftOutReason } from './record.ts';
 
@@ -63,7 +63,7 @@ export function createWorktreeReader(topLevel: string, objectFormat: 'sha1' | 's
     if (known !== undefined) return known;
     const isReal =
       isRealDirectory(parentOf(path)) &&
-      lstatSync(absoluteBytes(topLevel, path), { throwIfNoEntry: false })?.isDirectory() === true;
+      lstatSync(absolutePath(topLevel, path), { throwIfNoEntry: false })?.isDirectory() === true;
     realDirectories.set(path, isReal);
     return isReal;
   };
@@ -71,7 +71,7 @@ export function createWorktreeReader(topLevel: string, objectFormat: 'sha1' | 's
   const look = (path: BytePath): PathLook => {
     try {
       if (!isRealDirectory(parentOf(path))) return { kind: 'absent' };
-      const stats = lstatSync(absoluteBytes(topLevel, path), { bigint: true });
+      const stats = lstatSync(absolutePath(topLevel, path), { bigint: true });
       if (stats.isDirectory()) return { kind: 'directory' };
       if (stats.isFile()) return { kind: 'file', signature: toSignature(stats) };
       if (stats.isSymbolicLink()) return { kind: 'symlink', signature: toSignature(stats) };
@@ -83,7 +83,7 @@ export function createWorktreeReader(topLevel: string, objectFormat: 'sha1' | 's
 
   const readFile = (path: BytePath, maxBytes: number): PathContent => {
     const fd = openSync(
-      absoluteBytes(topLevel, path),
+      absolutePath(topLevel, path),
       constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
     );
     try {
@@ -111,7 +111,7 @@ export function createWorktreeReader(topLevel: string, objectFormat: 'sha1' | 's
       if (seen.kind === 'absent' || seen.kind === 'left-out') return seen;
       try {
         if (seen.kind === 'file') return readFile(path, maxBytes);
-        const bytes = readlinkSync(absoluteBytes(topLevel, path), 'buffer');
+        const bytes = readlinkSync(absolutePath(topLevel, path), 'buffer');
         return { kind: 'content', bytes, oid: blobOid(objectFormat, bytes), signature: seen.signature };
       } catch (error) {
         return unreachable(error);
