@@ -1,5 +1,7 @@
 /** Jobs submitted over ARCP: what reaches the step, what reaches the client, and what everybody else sees of them. */
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { connect as connectSocket } from 'node:net';
 import path from 'node:path';
 
 import type { ClientJob } from '@conductor-run/arcp/client';
@@ -27,6 +29,35 @@ function messagesOf(told: readonly Told[], level: string): readonly unknown[] {
     .filter(({ kind, body }) => kind === 'log' && body['level'] === level)
     .map(({ body }) => body['message']);
 }
+
+/** Asks for an upgrade that is refused, and tears the connection down in the middle of the answer. */
+async function upgradeAndReset(url: string, target: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connectSocket(Number(port), hostname);
+  socket.write(
+    `GET ${target} HTTP/1.1\r\nHost: evil.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+  );
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  socket.resetAndDestroy();
+  await once(socket, 'close');
+  return answer.toString('latin1').split('\r\n')[0] ?? '';
+}
+
+describe('the door of ARCP', () => {
+  test('given upgrades that are refused, when their peers reset the connection, the daemon stays up', async () => {
+    const conductor = await startArcpConductor(`  echo: { command: '${COMMANDS.sh} echo' }\n`);
+
+    const answers: string[] = [];
+    for (let round = 0; round < 5; round += 1) {
+      answers.push(await upgradeAndReset(conductor.url, '/x'), await upgradeAndReset(conductor.url, '/arcp'));
+    }
+    const client = await conductor.connect();
+    const job = await client.submit({ agent: 'echo', input: 1 });
+
+    expect(new Set(answers)).toEqual(new Set(['HTTP/1.1 404 Not Found', 'HTTP/1.1 403 Forbidden']));
+    expect(await job.end).toMatchObject({ status: 'success' });
+  });
+});
 
 describe('a submitted job', () => {
   test('given a job, its input reaches the step, its events and lines the client, its result is the result', async () => {

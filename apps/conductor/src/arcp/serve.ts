@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream';
 import {
   type Authenticator,
   createTokenAuthenticator,
+  refuseUpgrade,
   serveWebSocket,
   startRuntime,
 } from '@conductor-run/arcp/runtime';
@@ -142,5 +143,5 @@ function mayConnect(guard: Guard, { headers }: IncomingMessage): boolean {
 /** An upgrade nobody takes would stay open for ever. */
 function refuseOthers(request: IncomingMessage, stream: Duplex): void {
   if ((request.url ?? '').split('?')[0] === ARCP_PATH) return;
-  stream.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+  refuseUpgrade(stream, '404 Not Found');
 }

@@ -37,7 +37,12 @@ export {
   type Tracer,
 } from './ports.ts';
 export { startRuntime, type Runtime, type RuntimeStats } from './runtime.ts';
-export { serveWebSocket, type WebSocketServing, type WebSocketServingOptions } from './websocket-server.ts';
+export {
+  refuseUpgrade,
+  serveWebSocket,
+  type WebSocketServing,
+  type WebSocketServingOptions,
+} from './websocket-server.ts';
 export { createMemoryTransportPair, type TransportPair } from '../memory-transport.ts';
 export { createStdioTransport, type StdioTransportOptions } from '../stdio-transport.ts';
 export {

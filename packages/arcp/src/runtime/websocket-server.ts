@@ -76,3 +76,7 @@ export function serveWebSocket(
   server.on('upgrade', onUpgrade);
   return { stop: () => void server.off('upgrade', onUpgrade) };
 }
+
+export function refuseUpgrade(stream: Duplex, status: '403 Forbidden' | '404 Not Found'): void {
+  stream.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
