@@ -16,6 +16,7 @@ import {
 } from '@conductor-run/arcp/runtime';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { createDeferred } from '../src/deferred.ts';
 import { ALICE, BOB, until } from './fixtures/peer.ts';
 import { setup, type Bundle } from './fixtures/setup.ts';
 
@@ -108,6 +109,46 @@ describe('client', () => {
     await expect(keyless).rejects.toMatchObject({ code: 'connection-lost' });
     const job = await keyed;
     expect(bundle.puppets.map((puppet) => puppet.job.jobId)).toEqual([job.jobId]);
+  });
+
+  test('given a submit whose answer is lost with all that followed, when it is sent again, its events and its end are there', async () => {
+    const bundle = setup();
+    const cuts: (() => void)[] = [];
+    const connect = (): Transport => {
+      const pair = createMemoryTransportPair();
+      bundle.runtime.serve(pair.runtime);
+      if (cuts.length > 0) return pair.client;
+      cuts.push(() => pair.client.close({ code: 1001, reason: 'lost' }));
+      let seen = 0;
+      return {
+        ...pair.client,
+        open: (listener) =>
+          pair.client.open({
+            ...listener,
+            message(text) {
+              // Passes on the welcome and swallows what follows.
+              seen += 1;
+              if (seen === 1) listener.message(text);
+            },
+          }),
+      };
+    };
+    const client = await connectClient({ connect, token: ALICE, reconnectDelayMs: 1 });
+    onTestFinished(async () => client.close());
+    const submitting = client.submit({ agent: 'puppet', idempotencyKey: 'once' });
+    const puppet = await until(() => bundle.puppets[0], 'the agent');
+    await puppet.job.emit('log', { level: 'info', message: 'early' });
+    puppet.end({ result: 7 });
+    await until(() => bundle.runtime.stats().jobs === 0, 'its end');
+
+    cuts[0]?.();
+    const job = await submitting;
+    const messages: unknown[] = [];
+    for await (const event of job.events) messages.push((event.body as { message?: string }).message);
+
+    expect(messages).toEqual(['early']);
+    expect(await job.end).toMatchObject({ status: 'success', result: 7 });
+    expect(bundle.puppets).toHaveLength(1);
   });
 
   test('given a ticket, when another client takes the session up, it goes on and may cancel', async () => {
@@ -234,6 +275,41 @@ describe('transports', () => {
     await until(() => errors.length === 1, 'the refusal');
 
     expect(errors[0]).toContain('403');
+  });
+
+  test('given a peer that is not known yet, when it sends on, nothing of it is read until it is', async () => {
+    const knowing = createDeferred<string>();
+    const bundle = setup({ authenticator: { authenticate: () => knowing.promise } });
+    const pair = createMemoryTransportPair();
+    const calls: string[] = [];
+    bundle.runtime.serve({
+      ...pair.runtime,
+      pause: () => {
+        calls.push('pause');
+        pair.runtime.pause();
+      },
+      resume: () => {
+        calls.push('resume');
+        pair.runtime.resume();
+      },
+    });
+    const answers: string[] = [];
+    pair.client.open({
+      message: (text) => void answers.push((JSON.parse(text) as { type: string }).type),
+      malformed: () => undefined,
+      drained: () => undefined,
+      closed: () => undefined,
+    });
+
+    pair.client.send([hello(), '{"arcp":"1.1","id":"2","type":"session.ping","payload":{"nonce":"n"}}']);
+    await until(() => calls.length > 0, 'the pause');
+    const before = [...calls];
+    knowing.resolve('alice');
+    await until(() => answers.length === 2, 'both answers');
+
+    expect(before).toEqual(['pause']);
+    expect(calls).toEqual(['pause', 'resume']);
+    expect(answers).toEqual(['session.welcome', 'session.pong']);
   });
 
   test('given two pipes, when a client and a runtime talk over them, all of it works, an overlong line included', async () => {

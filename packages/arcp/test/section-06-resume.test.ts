@@ -80,6 +80,16 @@ describe('6.3 resume', () => {
     expect(again.session_id).toBe(welcome.session_id);
   });
 
+  test('given many welcomes in a row that were lost, when the client resumes with the token it has, it gets its session', async () => {
+    const { peer } = setup();
+    const welcome = await peer().hello();
+    for (let lost = 0; lost < 4; lost += 1) await peer().hello({ resume: resumeOf(welcome, 0) });
+
+    const again = await peer().hello({ resume: resumeOf(welcome, 0) });
+
+    expect(again.session_id).toBe(welcome.session_id);
+  });
+
   test('given a half-open connection, when its session is resumed, the old connection is told and closed', async () => {
     const { peer } = setup();
     const first = peer();

@@ -76,6 +76,28 @@ describe('7.6 subscription', () => {
     expect(logsOf(dashboard)).toEqual(['line 2', 'line 3']);
   });
 
+  test('given a finished job whose events are gone, when subscribed with history, nobody is told that it is replayed', async () => {
+    const { peer, clock, runtime } = setup();
+    const alice = peer();
+    await alice.hello();
+    const jobId = (await alice.submit('count', { n: 3 })).payload['job_id'];
+    const end = await alice.next('job.result');
+    alice.send('session.ack', { last_processed_seq: end.event_seq });
+    alice.close();
+    await alice.closed();
+    await clock.advance(11 * 60_000);
+    expect(runtime.stats().sessions).toBe(0);
+    const dashboard = peer();
+    await dashboard.hello();
+
+    dashboard.send('job.subscribe', { job_id: jobId, history: true });
+
+    expect((await dashboard.next('job.subscribed')).payload).toMatchObject({
+      current_status: 'success',
+      replayed: false,
+    });
+  });
+
   test('given another principal, when it subscribes, the answer is the one for no job at all, and the audit log says who asked', async () => {
     const { peer, logs } = setup();
     const alice = peer();

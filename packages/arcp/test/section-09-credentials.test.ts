@@ -4,7 +4,8 @@ import {
   type CredentialProvider,
   type CredentialRequest,
 } from '@conductor-run/arcp/runtime';
-import { until } from './fixtures/peer.ts';
+import { createDeferred } from '../src/deferred.ts';
+import { until, type Peer } from './fixtures/peer.ts';
 import { setup } from './fixtures/setup.ts';
 
 describe('9.8 provisioned credentials', () => {
@@ -125,6 +126,36 @@ describe('9.8 provisioned credentials', () => {
     expect(runtime.stats().jobs).toBe(0);
   });
 
+  test('given a key that waits for its credentials, when another session submits it without any, it is refused and one job runs', async () => {
+    const gateway = createGateway();
+    const issuing = createDeferred<void>();
+    const { peer, runtime } = setup({
+      credentialProvider: {
+        ...gateway.provider,
+        issue: async (id, request) => {
+          await issuing.promise;
+          return gateway.provider.issue(id, request);
+        },
+      },
+    });
+    const alice = peer();
+    await alice.hello();
+    const plain = peer();
+    await plain.hello({ features: [] });
+
+    alice.send('job.submit', { agent: 'puppet', idempotency_key: 'k' });
+    await settle(alice);
+    plain.send('job.submit', { agent: 'puppet', idempotency_key: 'k' });
+    const refusal = await plain.next('job.error');
+    issuing.resolve();
+    const accepted = await alice.next('job.accepted');
+    plain.send('job.submit', { agent: 'puppet', idempotency_key: 'k' });
+
+    expect(refusal.payload).toMatchObject({ code: 'INTERNAL_ERROR', retryable: true });
+    expect((await plain.next('job.accepted')).payload['job_id']).toBe(accepted.payload['job_id']);
+    expect(runtime.stats().jobs).toBe(1);
+  });
+
   test('given a client without the feature, when it submits, no key is issued', async () => {
     const gateway = createGateway();
     const { peer } = setup({ credentialProvider: gateway.provider });
@@ -137,6 +168,12 @@ describe('9.8 provisioned credentials', () => {
     expect(gateway.issued).toBe(0);
   });
 });
+
+/** Messages are taken in order: once this is answered, so is what came before. */
+async function settle(peer: Peer): Promise<void> {
+  peer.send('session.ping', { nonce: 'settled' });
+  await peer.next('session.pong');
+}
 
 interface Gateway {
   readonly provider: CredentialProvider;

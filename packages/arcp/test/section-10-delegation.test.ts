@@ -92,6 +92,16 @@ describe('10 delegation', () => {
     expect(inner.job.authorize('tool.call', 'x')).toMatchObject({ error: { code: 'BUDGET_EXHAUSTED' } });
   });
 
+  test('given a parent with models, when a child that names none asks for another, it is refused, whatever the deployment allows', async () => {
+    const { parent, bundle } = await start({ isModelLeaseRequired: false });
+    const child = await parent.job.delegate({ agent: 'puppet' });
+    const inner = await bundle.puppet(child.jobId);
+
+    expect(inner.job.authorize('model.use', 'slow/max')).toMatchObject({
+      error: { code: 'PERMISSION_DENIED' },
+    });
+  });
+
   test('given children and grandchildren, when the parent is cancelled, all of them are', async () => {
     const { alice, parent, bundle } = await start();
     const child = await parent.job.delegate({ agent: 'puppet', lease: { 'agent.delegate': ['puppet'] } });

@@ -12,7 +12,8 @@ import { createTraceId } from '../trace-context.ts';
 import { FEATURES, type Envelope, type JobSubscribed, type SessionWelcome } from '../wire.ts';
 import { submitPayload, type ArcpClient, type ClientJob, type ClientOptions } from './options.ts';
 import { createRequests } from './requests.ts';
-import { createWatchedJob, type WatchedJob } from './watched-job.ts';
+import { createJobTable } from './job-table.ts';
+import type { WatchedJob } from './watched-job.ts';
 import { openWire, type Wire } from './wire-connection.ts';
 
 /**
@@ -35,7 +36,8 @@ function createSession(options: ClientOptions): {
   const { maxQueuedEvents = 100_000, maxResultBytes = 64 * 1_024 * 1_024 } = options;
   const ready = createDeferred<void>();
   const requests = createRequests();
-  const jobsById = new Map<string, WatchedJob>();
+  const isSubmitting = (): boolean => requests.submits.size > 0;
+  const jobs = createJobTable({ maxQueuedEvents, maxResultBytes, isSubmitting });
   const closing = createDeferred<void>();
   let ticket = options.resume;
   let welcome: SessionWelcome | undefined;
@@ -122,8 +124,7 @@ function createSession(options: ClientOptions): {
     state = 'over';
     ready.reject(error);
     requests.rejectAll(error);
-    for (const job of jobsById.values()) job.onLost(error);
-    jobsById.clear();
+    jobs.loseAll(error);
     closing.resolve();
   };
   const onMessage = (envelope: Envelope, message: RuntimeMessage): void => {
@@ -142,24 +143,28 @@ function createSession(options: ClientOptions): {
     route(envelope, message);
   };
   const route = (envelope: Envelope, message: RuntimeMessage): void => {
-    const job = envelope.job_id === undefined ? undefined : jobsById.get(envelope.job_id);
+    const isOfJob = envelope.job_id !== undefined && JOB_MESSAGES.has(message.type);
+    const job = isOfJob ? jobs.find(envelope.job_id) : undefined;
     switch (message.type) {
       case 'job.accepted':
         requests
           .takeSubmit(envelope.trace_id ?? message.payload.trace_id)
-          ?.resolve({ accepted: message.payload, job: watch(message.payload.job_id) });
+          ?.resolve({ accepted: message.payload, job: jobs.watch(message.payload.job_id) });
+        jobs.noteAnswer();
         return;
       case 'job.event':
         job?.onEvent({ ...message.payload, eventSeq: envelope.event_seq ?? 0 });
         return;
       case 'job.result':
         job?.onResult(message.payload);
-        forget(envelope.job_id);
+        jobs.forget(envelope.job_id);
         return;
       case 'job.error':
-        if (job === undefined) onSubmitRefused(message.payload, envelope.trace_id);
+        // A refusal stands in no stream.
+        if (job === undefined || envelope.event_seq === undefined)
+          onSubmitRefused(message.payload, envelope.trace_id);
         job?.onError(message.payload);
-        forget(envelope.job_id);
+        jobs.forget(envelope.job_id);
         return;
       case 'job.subscribed':
         onSubscribed(message.payload);
@@ -180,24 +185,14 @@ function createSession(options: ClientOptions): {
       case 'unknown':
     }
   };
-  const forget = (jobId: string | undefined): void => {
-    if (jobId !== undefined) jobsById.delete(jobId);
-  };
-  const watch = (jobId: string): WatchedJob => {
-    const known = jobsById.get(jobId);
-    if (known !== undefined) return known;
-    const job = createWatchedJob(maxQueuedEvents, maxResultBytes);
-    jobsById.set(jobId, job);
-    return job;
-  };
   const onSubscribed = (subscribed: JobSubscribed): void => {
     const answer = requests.takeSubscribe(subscribed.job_id);
     if (answer === undefined) return;
     // Watched before anything else is read: its first event may be the next message.
-    const job = watch(subscribed.job_id);
+    const job = jobs.watch(subscribed.job_id);
     if (isFinal(subscribed.current_status) && !subscribed.replayed) {
       job.onLost(new ArcpError('closed', 'Cannot know the end: the job ended before it was watched'));
-      jobsById.delete(subscribed.job_id);
+      jobs.forget(subscribed.job_id);
     }
     answer.resolve({ subscribed, job });
   };
@@ -276,7 +271,7 @@ function createSession(options: ClientOptions): {
         ...observable(job),
         unsubscribe() {
           wire?.send('job.unsubscribe', { job_id: jobId });
-          jobsById.delete(jobId);
+          jobs.forget(jobId);
           job.onLost(new ArcpError('closed', 'Cannot know the end: the job is no longer watched'));
         },
       };
@@ -311,6 +306,8 @@ function secureRandom(): number {
 }
 
 /** Refusals that no reconnect mends. */
+/** What a job's stream is made of. */
+const JOB_MESSAGES: ReadonlySet<string> = new Set(['job.event', 'job.result', 'job.error']);
 const FINAL_CODES: ReadonlySet<string> = new Set([
   'UNAUTHENTICATED',
   'RESUME_WINDOW_EXPIRED',

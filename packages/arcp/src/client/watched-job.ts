@@ -10,6 +10,8 @@ import type { JobEnd, ReceivedEvent } from './options.ts';
 export interface WatchedJob {
   readonly queue: EventQueue<ReceivedEvent>;
   readonly end: Promise<JobEnd>;
+  /** Whether its end is known. */
+  isOver(): boolean;
   onEvent(event: ReceivedEvent): void;
   onResult(result: JobResult): void;
   onError(error: JobErrorPayload): void;
@@ -27,6 +29,11 @@ export function createWatchedJob(maxQueued: number, maxResultBytes: number): Wat
   let size = 0;
   let isBinary = false;
   let fault: ArcpErrorPayload | undefined;
+  let isOver = false;
+  const finish = (): void => {
+    isOver = true;
+    queue.end();
+  };
 
   const takeChunk = (chunk: ResultChunkBody): void => {
     const piece = Buffer.from(chunk.data, chunk.encoding);
@@ -43,6 +50,7 @@ export function createWatchedJob(maxQueued: number, maxResultBytes: number): Wat
   return {
     queue,
     end: end.promise,
+    isOver: () => isOver,
     onEvent(event) {
       if (event.kind === 'result_chunk') takeChunk(event.body as ResultChunkBody);
       queue.push(event);
@@ -55,15 +63,15 @@ export function createWatchedJob(maxQueued: number, maxResultBytes: number): Wat
           ? { status: 'success', result: whole, summary }
           : { status: 'error', error: fault },
       );
-      queue.end();
+      finish();
     },
     onError({ final_status: status, ...error }) {
       end.resolve({ status, error });
-      queue.end();
+      finish();
     },
     onLost(error) {
       end.reject(error);
-      queue.end();
+      finish();
     },
   };
 }

@@ -58,9 +58,16 @@ function refusalOf(core: Core, job: Job, namespace: string, resource: string): A
 }
 
 function isCovered(core: Core, job: Job, namespace: string, resource: string): boolean {
-  const isOpenModel =
-    namespace === 'model.use' && !core.settings.isModelLeaseRequired && !job.lease.patterns.has(namespace);
+  const isOpenModel = namespace === 'model.use' && !core.settings.isModelLeaseRequired && !namesModels(job);
   return isOpenModel || isGranted(job.lease, namespace, resource);
+}
+
+/** Who says nothing of models may not use more of them than whoever delegated. */
+function namesModels(job: Job): boolean {
+  for (let each: Job | undefined = job; each !== undefined; each = each.parent) {
+    if (each.lease.patterns.has('model.use')) return true;
+  }
+  return false;
 }
 
 const ALLOWED: Authorization = { isAllowed: true };

@@ -158,6 +158,8 @@ export function serveConnection(core: Core, transport: Transport, events: Connec
   };
   const greet = (hello: SessionHello): void => {
     state = 'greeting';
+    // Nobody knows yet who this is: what it sends meanwhile stays in its own buffers.
+    transport.pause();
     events.hello(link, hello, transport).then(
       (opened) => {
         if (state === 'over') {
@@ -171,6 +173,7 @@ export function serveConnection(core: Core, transport: Transport, events: Connec
         const waiting = early;
         early = [];
         for (const text of waiting) receive(text);
+        if (!isCongested && !inbox.isWaiting()) transport.resume();
       },
       (error: unknown) => link.cut(errorToPayload(error), CLOSE_CODES.policy, 'session refused'),
     );
@@ -252,7 +255,7 @@ export function serveConnection(core: Core, transport: Transport, events: Connec
     },
     onFull: () => transport.pause(),
     onEmpty() {
-      if (!isCongested) transport.resume();
+      if (!isCongested && state !== 'greeting') transport.resume();
     },
   });
 

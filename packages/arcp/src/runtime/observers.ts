@@ -50,13 +50,20 @@ export function subscribe(core: Core, session: Session, request: SubscribeReques
   }
   unsubscribe(core, session, jobId);
   const job = core.jobsById.get(jobId);
-  const payload = subscribedPayload(session, stored, job, history);
+  const isReplaying = history && (job !== undefined || hasEnd(core, stored));
+  const payload = subscribedPayload(session, stored, job, isReplaying);
   session.link?.reply('job.subscribed', payload, { jobId, traceId: stored.traceId });
   const isOwnStream = stored.sessionId === session.id && job !== undefined;
   // The owner's stream carries its live jobs already; only history can be added to it.
-  if (isOwnStream || (!history && job === undefined)) return;
+  if (isOwnStream || (!isReplaying && job === undefined)) return;
   const copiedSeq = history ? (request.fromEventSeq ?? 0) : stored.lastEventSeq;
-  attach(core, { jobId, session, copiedSeq, isReplaying: history }, stored.sessionId);
+  attach(core, { jobId, session, copiedSeq, isReplaying }, stored.sessionId);
+}
+
+/** Whether the end of a finished job can still be replayed: its session may have expired, or its stream been cut. */
+function hasEnd(core: Core, { sessionId, lastEventSeq }: StoredJob): boolean {
+  const owner = core.sessionsById.get(sessionId);
+  return owner !== undefined && owner.evictedSeq < lastEventSeq;
 }
 
 /** Detaches a session from a job. Has no answer. */

@@ -33,7 +33,9 @@ export async function greet(core: Core, link: Link, hello: SessionHello): Promis
   // A half-open connection must not keep the session from its owner.
   replaced?.cut(undefined, CLOSE_CODES.goingAway, 'session was resumed elsewhere');
   const token = randomBytes(32).toString('base64url');
-  session.previousTokenHash = hello.resume === undefined ? undefined : session.tokenHash;
+  // What the client holds stays good until it shows that it got the next one: any number of welcomes may be lost.
+  session.previousTokenHash =
+    hello.resume === undefined ? undefined : sha256(hello.resume.resume_token).toString('hex');
   session.tokenHash = sha256(token).toString('hex');
   core.ledger.touchSession(session);
   const welcome = welcomeOf(core, session, token);

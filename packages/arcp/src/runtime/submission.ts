@@ -51,6 +51,9 @@ export function submitJob(
   const requestHash = submit.idempotency_key === undefined ? '' : hashRequest(submit);
   const known = acceptedBefore(core, session, submit, requestHash);
   if (known !== undefined) return known;
+  if (isBeingAccepted(core, session, submit)) {
+    throw new ArcpError('INTERNAL_ERROR', 'Cannot accept job: the same key is being accepted right now');
+  }
   const plan = planJob(core, session, submission, requestHash);
   const credentialIds = wantedCredentials(core, plan);
   if (credentialIds.length === 0 || !session.features.has('provisioned_credentials')) {
@@ -144,12 +147,7 @@ async function acceptWithCredentials(
 ): Promise<Accepted> {
   const key = plan.submit.idempotency_key;
   const slot = key === undefined ? undefined : keySlot(session.principal, key);
-  if (slot !== undefined) {
-    if (core.reservedKeys.has(slot)) {
-      throw new ArcpError('INTERNAL_ERROR', 'Cannot accept job: the same key is being accepted right now');
-    }
-    core.reservedKeys.add(slot);
-  }
+  if (slot !== undefined) core.reservedKeys.add(slot);
   // Held from the start, so that many slow providers cannot carry a principal over its cap.
   const account = accountOf(core, session.principal);
   account.jobs += 1;
@@ -231,6 +229,12 @@ export function enrolJob(core: Core, job: Job): void {
   job.parent?.children.add(job);
   accountOf(core, job.principal).jobs += 1;
   armJob(core, job);
+}
+
+/** Keys that wait for their credentials stand in no table yet. */
+function isBeingAccepted(core: Core, session: Session, submit: JobSubmit): boolean {
+  const key = submit.idempotency_key;
+  return key !== undefined && core.reservedKeys.has(keySlot(session.principal, key));
 }
 
 function acceptedBefore(
