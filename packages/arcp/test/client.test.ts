@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { PassThrough } from 'node:stream';
 import type { AddressInfo } from 'node:net';
+import { FEATURES } from '@conductor-run/arcp';
 import {
   connectClient,
   connectWebSocket,
@@ -149,6 +150,31 @@ describe('client', () => {
     expect(messages).toEqual(['early']);
     expect(await job.end).toMatchObject({ status: 'success', result: 7 });
     expect(bundle.puppets).toHaveLength(1);
+  });
+
+  test('given a key whose job is another session’s, when it is submitted again, its events and end come too; where they are gone, that is said', async () => {
+    const { client, bundle } = await start({ features: FEATURES.filter((feature) => feature !== 'ack') });
+    const submit = { agent: 'count', input: { n: 2 }, idempotencyKey: 'k' };
+    const first = await client.submit(submit);
+    await first.end;
+    const again = async () => {
+      const other = await connectClient({ connect: via(bundle.runtime), token: ALICE });
+      onTestFinished(async () => other.close());
+      return other.submit(submit);
+    };
+
+    const second = await again();
+    const messages: unknown[] = [];
+    for await (const event of second.events) messages.push((event.body as { message?: string }).message);
+    const end = await second.end;
+    await client.close();
+    await bundle.clock.advance(11 * 60_000);
+    const late = await again();
+
+    expect([second.jobId, late.jobId]).toEqual([first.jobId, first.jobId]);
+    expect(messages).toEqual(['line 1', 'line 2']);
+    expect(end).toMatchObject({ status: 'success', result: 2 });
+    await expect(late.end).rejects.toMatchObject({ code: 'closed' });
   });
 
   test('given a ticket, when another client takes the session up, it goes on and may cancel', async () => {

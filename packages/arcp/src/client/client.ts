@@ -218,6 +218,16 @@ function createSession(options: ClientOptions): {
     };
     ackTimer = clock.setTimer(options.ackIntervalMs ?? 250, send, { keepAlive: false });
   };
+  /** Asks for everything a job has said; where that cannot be had, its end is not waited for. */
+  const catchUp = (jobId: string, job: WatchedJob): void => {
+    if (job.isOver() || state !== 'open' || !has('subscribe')) return;
+    const { id, answer } = requests.addSubscribe(jobId);
+    answer.promise.catch((error: unknown) => {
+      jobs.forget(jobId);
+      job.onLost(error instanceof ArcpError ? error : new ArcpError('closed', String(error)));
+    });
+    wire?.send('job.subscribe', { job_id: jobId, history: true }, { id });
+  };
   const requireOpen = (): void => {
     if (state === 'closing' || state === 'over') {
       throw new ArcpError('closed', 'Cannot use client: it is closed, expected an open one');
@@ -248,6 +258,8 @@ function createSession(options: ClientOptions): {
       const { id, answer } = requests.addSubmit(traceId, submit);
       if (state === 'open') wire?.send('job.submit', submitPayload(submit), { id, traceId });
       const { accepted, job } = await answer.promise;
+      // Another trace than ours: the key stands for a job of an earlier submit, whose stream may be another session's.
+      if (accepted.trace_id !== undefined && accepted.trace_id !== traceId) catchUp(accepted.job_id, job);
       return {
         jobId: accepted.job_id,
         accepted,
