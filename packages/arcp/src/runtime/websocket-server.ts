@@ -66,7 +66,7 @@ export function serveWebSocket(
   const onUpgrade = (request: IncomingMessage, stream: Duplex, head: Buffer): void => {
     if ((request.url ?? '').split('?')[0] !== path) return;
     if (!mayConnect(request)) {
-      stream.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      refuseUpgrade(stream, '403 Forbidden');
       return;
     }
     sockets.handleUpgrade(request, stream, head, (socket) => {
@@ -77,6 +77,14 @@ export function serveWebSocket(
   return { stop: () => void server.off('upgrade', onUpgrade) };
 }
 
+/**
+ * Answers an upgrade nobody takes, and closes its connection. Node leaves such a socket without any listener: a peer
+ * that resets it would end the process.
+ *
+ * @param stream - from the `upgrade` event
+ * @param status - the status line's code and words
+ */
 export function refuseUpgrade(stream: Duplex, status: '403 Forbidden' | '404 Not Found'): void {
-  stream.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  stream.on('error', () => stream.destroy());
+  stream.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => stream.destroy());
 }
