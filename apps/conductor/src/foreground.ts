@@ -48,8 +48,8 @@ export async function claimNow(
   };
   const result = await claimOrUndo(store, claim, { kind: job.name, key, retries: job.retry.max });
   if (result.outcome === 'claimed') return result.lease;
-  const until =
-    result.untilMs === undefined ? '' : ` ${formatRelative(result.untilMs, context.io.clock.nowMs())}`;
+  const again = formatRelative(result.untilMs, context.io.clock.nowMs());
+  const until = result.untilMs === undefined ? '' : ` (look again ${again})`;
   throw new ConductorError(
     'claim-refused',
     `Cannot run job "${job.name}": ${result.reason.replaceAll('_', ' ')}${until}, expected it to be free`,
