@@ -17,6 +17,7 @@ import {
 
 import { allJobs } from './all-jobs.ts';
 import type { Settings } from './settings.ts';
+import { liveTaskIds } from './task-runs.ts';
 
 /** A work tree made for a task. */
 export interface TaskWorktree extends WorktreeEntry {
@@ -33,22 +34,6 @@ export interface TaskWorktreesOptions {
   readonly store: JobStore;
   readonly settings: Pick<Settings, 'worktreesDir' | 'runsDir'>;
   readonly clock: Clock;
-}
-
-/**
- * Finds the tasks that have not ended: jobs at work, and runs that are under way or cannot be read.
- *
- * @param store - where jobs are
- * @param runsDir - where runs are
- */
-export async function liveTaskIds(store: JobStore, runsDir: string): Promise<ReadonlySet<string>> {
-  const running = await allJobs(store, { status: 'running' });
-  const { runs, unreadable } = await listRuns(runsDir);
-  return new Set([
-    ...running.flatMap((job) => (job.runDir === undefined ? [] : [path.basename(job.runDir)])),
-    ...runs.filter((run) => !isTerminalStatus(run.state.status)).map((run) => run.paths.taskId),
-    ...unreadable.map((run) => run.taskId),
-  ]);
 }
 
 /**
