@@ -52,13 +52,8 @@ export async function pruneTaskRuns(
   );
 }
 
-/**
- * Finds the tasks that have not ended: jobs at work, and runs that are under way or cannot be read.
- *
- * @param store - where jobs are
- * @param runsDir - where runs are
- */
-export async function liveTaskIds(store: JobStore, runsDir: string): Promise<ReadonlySet<string>> {
+/** Tasks that have not ended: jobs at work, and runs that are under way or cannot be read. */
+async function liveTaskIds(store: JobStore, runsDir: string): Promise<ReadonlySet<string>> {
   const running = await allJobs(store, { status: 'running' });
   const { runs, unreadable } = await listRuns(runsDir);
   return new Set([

@@ -17,7 +17,6 @@ import {
 
 import { allJobs } from './all-jobs.ts';
 import type { Settings } from './settings.ts';
-import { liveTaskIds } from './task-runs.ts';
 
 /** A work tree made for a task. */
 export interface TaskWorktree extends WorktreeEntry {
@@ -59,7 +58,7 @@ export async function listTaskWorktrees(options: TaskWorktreesOptions): Promise<
     .toSorted((one, other) => other.ageMs - one.ageMs);
 }
 
-/** Those of some tasks that have not ended; unlike `liveTaskIds` it looks at their runs alone. */
+/** Those of some tasks that have not ended: jobs at work, and runs that are under way or cannot be read. */
 async function liveAmong(
   taskIds: readonly string[],
   store: JobStore,
@@ -95,15 +94,15 @@ export async function pruneTaskWorktrees(
   limits: WorktreeLimits,
 ): Promise<PruneWorktreesResult> {
   const { repoRoot, store, settings, clock } = options;
-  const live = await liveTaskIds(store, settings.runsDir);
   const isHere = isBelow(settings.worktreesDir);
+  const isLive = async (taskId: string): Promise<boolean> =>
+    (await liveAmong([taskId], store, settings.runsDir)).has(taskId);
   return pruneWorktrees({
     repoRoot,
     clock,
-    // A task that began after the live ones were asked for has a young work tree.
-    maxAgeMs: Math.max(limits.maxAgeMs, MIN_AGE_MS),
-    dryRun: limits.dryRun,
-    keep: (worktree) => !isHere(worktree) || live.has(path.basename(worktree.path)),
+    ...limits,
+    // Asked for each when its turn has come: a task is with its job before its work tree is made, so none slips through.
+    keep: async (worktree) => !isHere(worktree) || (await isLive(path.basename(worktree.path))),
   });
 }
 
@@ -112,5 +111,3 @@ function isBelow(folder: string): (worktree: WorktreeEntry) => boolean {
   const real = existsSync(folder) ? realpathSync(folder) : folder;
   return (worktree) => worktree.path.startsWith(real + path.sep);
 }
-
-const MIN_AGE_MS = 5_000;
