@@ -175,7 +175,12 @@ function resolveSetting(
     if (value === undefined || value === '') continue;
     const parsed = spec.schema.safeParse(value);
     if (parsed.success) return [parsed.data, source];
-    const shown = spec.isSecret === true ? HIDDEN : typeof value === 'string' ? value : JSON.stringify(value, showServerOnly);
+    const shown =
+      spec.isSecret === true
+        ? HIDDEN
+        : typeof value === 'string'
+          ? value
+          : JSON.stringify(value, showServerOnly);
     const why = parsed.error.issues[0]?.message ?? 'not understood';
     throw new ConductorError('config-invalid', `Cannot use setting ${shownAs} "${shown}": ${why}`);
   }

@@ -7,7 +7,7 @@ import type { JobStore } from '@conductor-run/job-store';
 import type { Logger } from '@conductor-run/logging';
 import type { Runner, RunnerAnswer } from '@conductor-run/timed-jobs';
 
-import { forgetArcpJobs } from '../arcp/job-rows.ts';
+import { forgetJobs } from '../forget-jobs.ts';
 import { findGitPlace } from '../git-place.ts';
 import type { Settings } from '../settings.ts';
 import { pruneTaskRuns } from '../task-runs.ts';
@@ -79,14 +79,14 @@ async function forgetWorktrees({ store, settings, rootDir, clock }: RetentionOpt
 async function forgetHistory({ store, settings, clock }: RetentionOptions): Promise<{
   readonly attempts: number;
   readonly slots: number;
-  readonly submissions: number;
+  readonly jobs: number;
 }> {
-  if (settings.retainHistoryDays === 0) return { attempts: 0, slots: 0, submissions: 0 };
+  if (settings.retainHistoryDays === 0) return { attempts: 0, slots: 0, jobs: 0 };
   const beforeMs = Math.max(0, clock.nowMs() - settings.retainHistoryDays * DAY_MS);
-  const submissions = await forgetArcpJobs(store, beforeMs);
+  const jobs = await forgetJobs(store, beforeMs);
   // The other jobs stay: with them their watermarks would go.
   const { attempts } = await store.prune({ finishedBeforeMs: beforeMs, jobs: false });
-  return { attempts, slots: await store.pruneSlots(beforeMs), submissions };
+  return { attempts, slots: await store.pruneSlots(beforeMs), jobs };
 }
 
 const DAY_MS = 86_400_000;
