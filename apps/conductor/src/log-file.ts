@@ -72,16 +72,14 @@ async function* piecesBackwards(
   for (let blockEnd = (await handle.stat()).size; blockEnd > 0;) {
     const blockStart = Math.max(0, blockEnd - BLOCK_BYTES);
     const block = await readAt(handle, blockStart, blockEnd - blockStart);
-    let stop = block.byteLength;
-    for (let newline = stop; stop > 0 && (newline = block.lastIndexOf(NEWLINE, stop - 1)) >= 0;) {
-      yield {
-        bytes: Buffer.concat([block.subarray(newline + 1, stop), ...parts.toReversed()]),
-        at: blockStart + newline + 1,
-      };
+    let rest = block;
+    for (let newline = rest.lastIndexOf(NEWLINE); newline >= 0; newline = rest.lastIndexOf(NEWLINE)) {
+      const bytes = Buffer.concat([rest.subarray(newline + 1), ...parts.toReversed()]);
+      yield { bytes, at: blockStart + newline + 1 };
       parts = [];
-      stop = newline;
+      rest = rest.subarray(0, newline);
     }
-    parts.push(block.subarray(0, stop));
+    parts.push(rest);
     blockEnd = blockStart;
   }
   yield { bytes: Buffer.concat(parts.toReversed()), at: 0 };
