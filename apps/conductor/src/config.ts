@@ -135,8 +135,16 @@ function describeIssue(issue: z.core.$ZodIssue, file: unknown): string[] {
     (at, key) => (isRecord(at) ? at[String(key)] : undefined),
     file,
   );
-  const shown = value === undefined ? 'missing' : isSecret(where) ? HIDDEN : JSON.stringify(value);
+  const shown =
+    value === undefined ? 'missing' : isSecret(where) ? HIDDEN : JSON.stringify(value, showServerOnly);
   return [`"${where === '' ? 'the file' : where}" is ${shown}, ${issue.message}`];
+}
+
+/** Addresses may carry a key: of them a message shows the server. */
+function showServerOnly(_key: string, value: unknown): unknown {
+  if (typeof value !== 'string' || !URL.canParse(value)) return value;
+  const { protocol, host } = new URL(value);
+  return host === '' ? value : `${protocol}//${host}/…`;
 }
 
 /** The keys the schema knows at a path; a record's own keys (job names) match any name. */
@@ -167,7 +175,12 @@ function resolveSetting(
     if (value === undefined || value === '') continue;
     const parsed = spec.schema.safeParse(value);
     if (parsed.success) return [parsed.data, source];
-    const shown = spec.isSecret === true ? HIDDEN : typeof value === 'string' ? value : JSON.stringify(value);
+    const shown =
+      spec.isSecret === true
+        ? HIDDEN
+        : typeof value === 'string'
+          ? value
+          : JSON.stringify(value, showServerOnly);
     const why = parsed.error.issues[0]?.message ?? 'not understood';
     throw new ConductorError('config-invalid', `Cannot use setting ${shownAs} "${shown}": ${why}`);
   }

@@ -147,6 +147,9 @@ const notify = z
       .strictObject({
         url: z
           .url({ protocol: /^https?$/, error: 'expected an http or https address' })
+          .refine(hasNoCredentials, {
+            error: 'expected an address without a user and password: requests are signed with secretEnv',
+          })
           .describe('Gets a POST with the notification as JSON'),
         secretEnv: variableName.describe('Names the variable with the key of the signature'),
       })
@@ -222,6 +225,13 @@ export const jobsSchema: z.ZodType<ReadonlyMap<string, JobDefinition>> = z
     (jobs) =>
       new Map(Object.entries(jobs).map(([jobName, input]) => [jobName, toJobDefinition(jobName, input)])),
   );
+
+/** fetch refuses such an address, and says it aloud. */
+function hasNoCredentials(address: string): boolean {
+  if (!URL.canParse(address)) return true;
+  const { username, password } = new URL(address);
+  return username === '' && password === '';
+}
 
 /** A `command` becomes the one step `main`; a job's time limits are those of its steps. */
 function toJobDefinition(jobName: string, input: z.output<typeof job>): JobDefinition {

@@ -36,22 +36,6 @@ export interface TaskWorktreesOptions {
 }
 
 /**
- * Finds the tasks that have not ended: jobs at work, and runs that are under way or cannot be read.
- *
- * @param store - where jobs are
- * @param runsDir - where runs are
- */
-export async function liveTaskIds(store: JobStore, runsDir: string): Promise<ReadonlySet<string>> {
-  const running = await allJobs(store, { status: 'running' });
-  const { runs, unreadable } = await listRuns(runsDir);
-  return new Set([
-    ...running.flatMap((job) => (job.runDir === undefined ? [] : [path.basename(job.runDir)])),
-    ...runs.filter((run) => !isTerminalStatus(run.state.status)).map((run) => run.paths.taskId),
-    ...unreadable.map((run) => run.taskId),
-  ]);
-}
-
-/**
  * Lists the work trees of tasks, oldest first.
  *
  * @param options - where
@@ -74,7 +58,7 @@ export async function listTaskWorktrees(options: TaskWorktreesOptions): Promise<
     .toSorted((one, other) => other.ageMs - one.ageMs);
 }
 
-/** Those of some tasks that have not ended; unlike `liveTaskIds` it looks at their runs alone. */
+/** Those of some tasks that have not ended: jobs at work, and runs that are under way or cannot be read. */
 async function liveAmong(
   taskIds: readonly string[],
   store: JobStore,
@@ -110,15 +94,15 @@ export async function pruneTaskWorktrees(
   limits: WorktreeLimits,
 ): Promise<PruneWorktreesResult> {
   const { repoRoot, store, settings, clock } = options;
-  const live = await liveTaskIds(store, settings.runsDir);
   const isHere = isBelow(settings.worktreesDir);
+  const isLive = async (taskId: string): Promise<boolean> =>
+    (await liveAmong([taskId], store, settings.runsDir)).has(taskId);
   return pruneWorktrees({
     repoRoot,
     clock,
-    // A task that began after the live ones were asked for has a young work tree.
-    maxAgeMs: Math.max(limits.maxAgeMs, MIN_AGE_MS),
-    dryRun: limits.dryRun,
-    keep: (worktree) => !isHere(worktree) || live.has(path.basename(worktree.path)),
+    ...limits,
+    // Asked for each when its turn has come: a task is with its job before its work tree is made, so none slips through.
+    keep: async (worktree) => !isHere(worktree) || (await isLive(path.basename(worktree.path))),
   });
 }
 
@@ -127,5 +111,3 @@ function isBelow(folder: string): (worktree: WorktreeEntry) => boolean {
   const real = existsSync(folder) ? realpathSync(folder) : folder;
   return (worktree) => worktree.path.startsWith(real + path.sep);
 }
-
-const MIN_AGE_MS = 5_000;

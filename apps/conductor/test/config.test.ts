@@ -124,6 +124,32 @@ describe('loadConfig', () => {
     );
   });
 
+  test.for([
+    ['webhook: { url: "https://me:pass-key@h.example/in?k=query-key", secretEnv: S }', 'https://h.example/…'],
+    ['webhook: { url: "ftp://h.example/in?k=query-key", secretEnv: S }', 'ftp://h.example/…'],
+    [
+      'command: x, webhook: { url: "https://h.example/in?k=query-key", secretEnv: S }',
+      'expected exactly one of command and webhook',
+    ],
+  ] as const)('given the notify %s, it is refused without its keys being shown', ([notify, words]) => {
+    const yaml = `jobs: { a: { command: x, notify: { on: [failed], ${notify} } } }`;
+    const { load } = setup({ 'conductor.yaml': yaml });
+
+    expect(() => load()).toThrow(words);
+    expect(() => load()).not.toThrow(/pass-key|query-key/);
+  });
+
+  test.for(['me:pass@', 'me@'])(
+    'given a webhook with %s in its address, it says what is expected instead',
+    (userInfo) => {
+      const target = `webhook: { url: "https://${userInfo}h.example/", secretEnv: S }`;
+      const yaml = `jobs: { a: { command: x, notify: { on: [failed], ${target} } } }`;
+      const { load } = setup({ 'conductor.yaml': yaml });
+
+      expect(() => load()).toThrow('expected an address without a user and password');
+    },
+  );
+
   test.for(['0.0.0.0', '::', '192.168.1.7', 'builder.lan'])(
     'given the address %s, it is refused without a token and taken with one',
     (localApiHost) => {

@@ -1,10 +1,14 @@
-import { existsSync, readdirSync, utimesSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, utimesSync } from 'node:fs';
 import path from 'node:path';
 
-import { describe, expect, test } from 'vitest';
+import { createRealClock } from '@conductor-run/clock';
+import { openJobStore } from '@conductor-run/job-store';
+import { describe, expect, onTestFinished, test } from 'vitest';
 
+import { pruneTaskWorktrees } from '../src/task-worktrees.ts';
 import { logOf, TIMES } from './fixtures/daemon.ts';
 import { createScratch, type Scratch, until } from './fixtures/scratch.ts';
+import { beginRun } from './fixtures/written-run.ts';
 
 const WAIT = 'while [ ! -e ../../../go ] && [ ! -e go ]; do sleep 0.05; done';
 
@@ -118,6 +122,37 @@ describe('conductor worktrees', () => {
     expect(existsSync(path.join(scratch.dir, '../mine/a.txt'))).toBe(true);
     scratch.write({ go: '' });
     expect((await live.ended).exitCode).toBe(0);
+  });
+
+  test('given a task that begins while the trees are looked at, its tree stays however old it looks', async () => {
+    const scratch = repository('jobs: {}\n');
+    const { taskId } = await beginRun(path.join(scratch.dir, 'later'), 'late');
+    const worktreesDir = path.join(scratch.dir, '.conductor/worktrees');
+    const runsDir = path.join(scratch.dir, '.conductor/runs');
+    const worktree = `.conductor/worktrees/${taskId}`;
+    scratch.git('worktree', 'add', '--quiet', '-b', `conductor/${taskId}`, worktree, 'main');
+    age(scratch, taskId);
+    const real = createRealClock();
+    const store = await openJobStore({ path: path.join(scratch.dir, 'store.db'), clock: real });
+    onTestFinished(() => store.close());
+    mkdirSync(runsDir);
+    const began = path.join(scratch.dir, 'later/.conductor/runs', taskId);
+    const clock = {
+      ...real,
+      // Ages are told once the trees are listed: only now is there a run.
+      nowMs() {
+        if (existsSync(began)) renameSync(began, path.join(runsDir, taskId));
+        return real.nowMs();
+      },
+    };
+
+    const { removed } = await pruneTaskWorktrees(
+      { repoRoot: scratch.dir, store, settings: { worktreesDir, runsDir }, clock },
+      { maxAgeMs: 0, dryRun: false },
+    );
+
+    expect(removed).toEqual([]);
+    expect(existsSync(path.join(scratch.dir, worktree, 'a.txt'))).toBe(true);
   });
 
   test('given no repository, it says so', async () => {

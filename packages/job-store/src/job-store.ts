@@ -189,7 +189,7 @@ export interface DueSignals {
 export interface StoreUpkeep {
   /** Forgets what ended long ago, in small transactions. */
   prune(request: PruneRequest): Promise<PruneResult>;
-  /** Forgets decided slots before an instant, UTC ms; they still count as decided. Answers how many. */
+  /** Forgets slots decided before an instant, UTC ms, whatever they stand for; they still count as decided. Answers how many. */
   pruneSlots(beforeMs: number): Promise<number>;
   /** Every record of the store as lines of JSON, from one moment in time. */
   exportLines(): AsyncIterable<string>;

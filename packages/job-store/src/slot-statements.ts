@@ -36,6 +36,6 @@ where schedule = @schedule
   and slot_ms < @beforeMs
 order by slot_ms desc
 limit @limit`),
-    deleteSlots: prepare('delete from schedule_slots where slot_ms < @beforeMs'),
+    deleteSlots: prepare('delete from schedule_slots where decided_at_ms < @beforeMs'),
   };
 }

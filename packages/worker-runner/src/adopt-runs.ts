@@ -16,7 +16,7 @@ import { RESULT_FILE, readStepResult } from './result-schema.ts';
 import type { StepResult } from './result.ts';
 import { readOwner, readPlan } from './run-record.ts';
 import { accessOf, followRun, type SupervisedStep } from './start-supervised.ts';
-import { UNACKNOWLEDGED_FILE } from './supervised-runs.ts';
+import { hasUnacknowledged } from './supervised-runs.ts';
 import {
   connectToSupervisor,
   reachSupervisor,
@@ -174,7 +174,7 @@ function findOpenRuns(runsDir: string): readonly RunPaths[] {
     namesIn(join(runsDir, taskId)).flatMap((runId) => {
       const runDir = join(runsDir, taskId, runId);
       const isOpen = existsSync(join(runDir, RESULT_FILE))
-        ? existsSync(join(runDir, UNACKNOWLEDGED_FILE))
+        ? hasUnacknowledged(runDir)
         : existsSync(join(runDir, 'meta.json'));
       return isOpen ? [resolveRunPaths({ runsDir, taskId, runId })] : [];
     }),

@@ -10,7 +10,7 @@ import { isProcessAlive, type ProcessIdentity } from './process-table.ts';
 import { readStepResult } from './result-schema.ts';
 import type { StepResult } from './result.ts';
 import { readOwner } from './run-record.ts';
-import { clearUnacknowledged } from './supervised-runs.ts';
+import { clearUnacknowledged, hasUnacknowledged } from './supervised-runs.ts';
 import { connectToSupervisor, type CallWithoutId } from './supervisor-client.ts';
 
 /** What is known of a run. */
@@ -99,6 +99,16 @@ export async function acknowledgeRun(paths: RunPaths): Promise<void> {
   } finally {
     connection.close();
   }
+}
+
+/**
+ * Whether nobody waits for `acknowledgeRun` of a run: its result has been taken note of, or it had no lease to hold on to.
+ * Until then the run must stay on disk. Looks at one file.
+ *
+ * @param paths - the run
+ */
+export function isAcknowledged(paths: RunPaths): boolean {
+  return !hasUnacknowledged(paths.runDir);
 }
 
 async function callOwner(paths: RunPaths, call: CallWithoutId): Promise<void> {

@@ -59,6 +59,7 @@ export {
   acknowledgeRun,
   cancelRun,
   checkpointNow,
+  isAcknowledged,
   runStatus,
   type ControlOptions,
   type RunStatusReport,

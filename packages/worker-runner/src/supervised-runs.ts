@@ -2,7 +2,7 @@
  * The runs one supervisor looks after: their sessions, their leases, and who decides for them.
  * Invariant: a run is in the table from before its first process until its result is on disk and its lease let go.
  */
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { RunPaths } from '@conductor-run/logging';
@@ -24,7 +24,7 @@ import { settleRun } from './settle.ts';
 import type { StepSession } from './step-session.ts';
 
 /** Lies in the run directory until somebody has taken note of the result of a run that had a lease. */
-export const UNACKNOWLEDGED_FILE = 'unacknowledged';
+const UNACKNOWLEDGED_FILE = 'unacknowledged';
 
 /** A run that is looked after. */
 export interface SupervisedRun {
@@ -289,6 +289,11 @@ export function toSpec(module: { module: string; export: string; options?: unkno
 /** Removes the note that nobody has seen the result yet. */
 export function clearUnacknowledged(runDir: string): void {
   rmSync(join(runDir, UNACKNOWLEDGED_FILE), { force: true });
+}
+
+/** @internal Whether that note lies there. */
+export function hasUnacknowledged(runDir: string): boolean {
+  return existsSync(join(runDir, UNACKNOWLEDGED_FILE));
 }
 
 function markUnacknowledged(paths: RunPaths): void {

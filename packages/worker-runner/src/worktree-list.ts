@@ -56,11 +56,11 @@ export interface PruneWorktreesOptions extends ListWorktreesOptions {
   /** Only those made longer ago than this, in ms. */
   readonly maxAgeMs: number;
   /**
-   * Which to keep whatever their age, such as those of running steps.
+   * Which to keep whatever their age, such as those of running steps. Asked right before each removal.
    *
    * @defaultValue none
    */
-  readonly keep?: (entry: WorktreeEntry) => boolean;
+  readonly keep?: (entry: WorktreeEntry) => boolean | Promise<boolean>;
   /**
    * Whether to remove nothing, and only say what would be.
    *
@@ -89,8 +89,8 @@ export async function pruneWorktrees(options: PruneWorktreesOptions): Promise<Pr
   const kept: { entry: WorktreeEntry; why: string }[] = [];
   if (!dryRun) await gitOrThrow(createGit(repoRoot, host.env), ['worktree', 'prune']);
   for (const entry of await listWorktrees(options)) {
-    if (!entry.isOurs || entry.isMissing || entry.ageMs <= options.maxAgeMs || options.keep?.(entry) === true)
-      continue;
+    if (!entry.isOurs || entry.isMissing || entry.ageMs <= options.maxAgeMs) continue;
+    if ((await options.keep?.(entry)) === true) continue;
     const why = entry.isLocked ? 'it is locked' : dryRun ? undefined : await tryRemove(options, entry);
     if (why === undefined) removed.push(entry);
     else kept.push({ entry, why });

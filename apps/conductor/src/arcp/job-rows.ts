@@ -37,23 +37,6 @@ export async function* arcpRows(
   }
 }
 
-/**
- * Forgets jobs that ended long ago: each has a key of its own, and nobody will ever ask for it again.
- *
- * @param store - the job store
- * @param beforeMs - when they ended at the latest, UTC milliseconds
- * @returns how many
- */
-export async function forgetArcpJobs(store: JobStore, beforeMs: number): Promise<number> {
-  let count = 0;
-  for await (const { row } of arcpRows(store, ['done', 'cancelled', 'error'])) {
-    const isOver = row.status !== 'error' || row.isExhausted;
-    if (!isOver || row.finishedAtMs === undefined || row.finishedAtMs >= beforeMs) continue;
-    if ((await store.remove(row.kind, row.key)) === 'removed') count += 1;
-  }
-  return count;
-}
-
 /** How ARCP names its jobs. */
 const KEY_PREFIX = 'job_';
 const PAGE_SIZE = 1_000;

@@ -5,6 +5,7 @@ import { ulid } from 'ulid';
 import { type CliOptions, createContext, withCommonOptions } from '../context.ts';
 import { parseDuration } from '../duration.ts';
 import { ConductorError } from '../errors.ts';
+import { EXEC_KIND } from '../forget-jobs.ts';
 import { claimNow, runInForeground } from '../foreground.ts';
 import type { CliIo } from '../io.ts';
 import type { JobDefinition } from '../job-config.ts';
@@ -42,7 +43,7 @@ function toJob(command: readonly string[], timeout: CliOptions[string]): JobDefi
     );
   }
   return {
-    name: 'exec',
+    name: EXEC_KIND,
     description: command.join(' ').slice(0, 200),
     version: '1.0.0',
     steps: [{ name: 'exec', command, timeoutMs, idleTimeoutMs: undefined, testReport: undefined }],

@@ -1,5 +1,4 @@
 /** `conductor logs`: the daemon's own log, as it is or readable, now or as it comes. */
-import { open } from 'node:fs/promises';
 import path from 'node:path';
 
 import type { Command } from 'commander';
@@ -7,6 +6,7 @@ import type { Command } from 'commander';
 import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
+import { readLastLines, readLinesFrom } from '../log-file.ts';
 import { formatLogLine } from '../terminal/log-line.ts';
 
 /** Adds `logs`. */
@@ -44,7 +44,10 @@ async function printLog(context: Context, file: string, wanted: Wanted): Promise
     }
   };
   try {
-    const first = await readLines(file, 0);
+    // What does not matter enough does not use up the tail.
+    const isShown = (line: string): boolean =>
+      formatLogLine(line, wanted.leastLevel, context.paint) !== undefined;
+    const first = await readLastLines(file, wanted.tail, isShown);
     if (first === undefined && !wanted.isFollowing) {
       throw new ConductorError(
         'log-not-found',
@@ -52,40 +55,16 @@ async function printLog(context: Context, file: string, wanted: Wanted): Promise
         { hint: 'conductor start runs a daemon.' },
       );
     }
-    const known = first?.lines ?? [];
-    // What does not matter enough does not use up the tail.
-    const shown = known.filter((line) => formatLogLine(line, wanted.leastLevel, context.paint) !== undefined);
-    show(wanted.tail === 0 ? [] : shown.slice(-wanted.tail));
+    show(first?.lines ?? []);
     let offset = first?.end ?? 0;
     while (wanted.isFollowing && !abort.signal.aborted) {
-      const more = await readLines(file, offset);
-      show(more?.lines ?? []);
-      offset = more?.end ?? 0;
-      await pause(context, abort.signal);
+      const { lines = [], end = 0 } = (await readLinesFrom(file, offset)) ?? {};
+      show(lines);
+      offset = end;
+      if (lines.length === 0) await pause(context, abort.signal);
     }
   } finally {
     release();
-  }
-}
-
-/** The whole lines from `offset` on, from the start when the file is another one by now; `undefined` when there is none. */
-async function readLines(
-  file: string,
-  offset: number,
-): Promise<{ readonly lines: readonly string[]; readonly end: number } | undefined> {
-  try {
-    await using handle = await open(file, 'r');
-    const { size } = await handle.stat();
-    const start = size < offset ? 0 : offset;
-    const bytes = Buffer.alloc(size - start);
-    const { bytesRead } = await handle.read(bytes, 0, bytes.byteLength, start);
-    const text = bytes.subarray(0, bytesRead);
-    const end = text.lastIndexOf(NEWLINE) + 1;
-    const lines = text.subarray(0, end).toString('utf8').split('\n').slice(0, -1);
-    return { lines, end: start + end };
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
   }
 }
 
@@ -115,4 +94,3 @@ function parseLevel(value: CliOptions[string]): number {
 
 const LEVELS: Readonly<Record<string, number>> = { debug: 20, info: 30, warn: 40, error: 50 };
 const LOOK_MS = 200;
-const NEWLINE = 10;

@@ -1,12 +1,13 @@
 /** `conductor runs prune`: removes old run directories by limits given now. */
-import { pruneRuns } from '@conductor-run/logging';
 import type { Command } from 'commander';
 
 import { type CliOptions, createContext, withCommonOptions } from '../context.ts';
 import { parseDuration } from '../duration.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
+import { pruneTaskRuns } from '../task-runs.ts';
 import { pruneRunsView, toPruneRunsView } from '../views/run-views.ts';
+import { withStore } from '../wire.ts';
 
 /** Adds `runs prune`. */
 export function addRunsPruneCommand(runs: Command, io: CliIo): void {
@@ -28,15 +29,15 @@ export function addRunsPruneCommand(runs: Command, io: CliIo): void {
         'Cannot prune runs without a limit: expected --max-age, --max-runs or --max-bytes',
       );
     }
-    const report = await pruneRuns(
-      context.config.settings.runsDir,
-      {
-        ...(maxAge !== undefined && { maxAgeMs: parseAge(maxAge) }),
-        ...(maxRuns !== undefined && { maxRuns: parseCount('--max-runs', maxRuns) }),
-        ...(maxBytes !== undefined && { maxBytes: parseCount('--max-bytes', maxBytes) }),
-        dryRun: dryRun === true,
-      },
-      { clock: io.clock },
+    const limits = {
+      ...(maxAge !== undefined && { maxAgeMs: parseAge(maxAge) }),
+      ...(maxRuns !== undefined && { maxRuns: parseCount('--max-runs', maxRuns) }),
+      ...(maxBytes !== undefined && { maxBytes: parseCount('--max-bytes', maxBytes) }),
+      dryRun: dryRun === true,
+    };
+    const { runsDir } = context.config.settings;
+    const report = await withStore(context, (store) =>
+      pruneTaskRuns({ runsDir, store, clock: io.clock }, limits),
     );
     if (context.json) {
       context.printJson(pruneRunsView, toPruneRunsView(report, dryRun === true));

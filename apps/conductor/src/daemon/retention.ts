@@ -4,13 +4,14 @@
  */
 import type { Clock } from '@conductor-run/clock';
 import type { JobStore } from '@conductor-run/job-store';
-import { type Logger, pruneRuns } from '@conductor-run/logging';
+import type { Logger } from '@conductor-run/logging';
 import type { Runner, RunnerAnswer } from '@conductor-run/timed-jobs';
 
-import { forgetArcpJobs } from '../arcp/job-rows.ts';
+import { forgetJobs } from '../forget-jobs.ts';
 import { findGitPlace } from '../git-place.ts';
 import type { Settings } from '../settings.ts';
-import { liveTaskIds, pruneTaskWorktrees } from '../task-worktrees.ts';
+import { pruneTaskRuns } from '../task-runs.ts';
+import { pruneTaskWorktrees } from '../task-worktrees.ts';
 
 /** What retention works with. */
 export interface RetentionOptions {
@@ -53,17 +54,13 @@ async function forget(options: RetentionOptions): Promise<RunnerAnswer> {
 async function forgetRuns({ store, settings, clock }: RetentionOptions): Promise<number> {
   const { runsDir, retainRunsDays, retainRuns, retainBytes } = settings;
   if (retainRunsDays === 0 && retainRuns === 0 && retainBytes === 0) return 0;
-  // A task's first steps have ended while its last one runs: they belong together.
-  const live = await liveTaskIds(store, runsDir);
-  const { removed } = await pruneRuns(
-    runsDir,
+  const { removed } = await pruneTaskRuns(
+    { runsDir, store, clock },
     {
       ...(retainRunsDays > 0 && { maxAgeMs: retainRunsDays * DAY_MS }),
       ...(retainRuns > 0 && { maxRuns: retainRuns }),
       ...(retainBytes > 0 && { maxBytes: retainBytes }),
-      keep: (run) => live.has(run.paths.taskId),
     },
-    { clock },
   );
   return removed.length;
 }
@@ -82,14 +79,14 @@ async function forgetWorktrees({ store, settings, rootDir, clock }: RetentionOpt
 async function forgetHistory({ store, settings, clock }: RetentionOptions): Promise<{
   readonly attempts: number;
   readonly slots: number;
-  readonly submissions: number;
+  readonly jobs: number;
 }> {
-  if (settings.retainHistoryDays === 0) return { attempts: 0, slots: 0, submissions: 0 };
+  if (settings.retainHistoryDays === 0) return { attempts: 0, slots: 0, jobs: 0 };
   const beforeMs = Math.max(0, clock.nowMs() - settings.retainHistoryDays * DAY_MS);
-  const submissions = await forgetArcpJobs(store, beforeMs);
+  const jobs = await forgetJobs(store, beforeMs);
   // The other jobs stay: with them their watermarks would go.
   const { attempts } = await store.prune({ finishedBeforeMs: beforeMs, jobs: false });
-  return { attempts, slots: await store.pruneSlots(beforeMs), submissions };
+  return { attempts, slots: await store.pruneSlots(beforeMs), jobs };
 }
 
 const DAY_MS = 86_400_000;

@@ -1,5 +1,5 @@
 /** Routes of runs: they translate, the packages decide. */
-import { openRun, pruneRuns } from '@conductor-run/logging';
+import { openRun } from '@conductor-run/logging';
 import type { FastifyPluginAsync } from 'fastify';
 
 import { DEFAULT_LIMIT } from '../api/endpoint.ts';
@@ -19,6 +19,7 @@ import {
   readTail,
 } from '../record/runs.ts';
 import { requireRun } from '../run-selector.ts';
+import { pruneTaskRuns } from '../task-runs.ts';
 import { toCheckpointView, toGitDiffView } from '../views/checkpoint-views.ts';
 import { toPruneRunsView, toRunFullView } from '../views/run-views.ts';
 import type { EventStreams } from './event-stream.ts';
@@ -62,7 +63,7 @@ export function createRunRoutes(place: RecordPlace, streams: EventStreams): Fast
         ...(maxRuns !== undefined && { maxRuns }),
         ...(maxBytes !== undefined && { maxBytes }),
       };
-      return toPruneRunsView(await pruneRuns(runsDir, policy, { clock }), isDryRun);
+      return toPruneRunsView(await pruneTaskRuns({ runsDir, store, clock }, policy), isDryRun);
     });
     mount(app, api.listCheckpoints, async ({ params, query: { limit = DEFAULT_LIMIT, cursor } }) =>
       readCheckpointPage(await requireRun(index, params.run), { limit, cursor }),
