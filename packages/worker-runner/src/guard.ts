@@ -81,44 +81,58 @@ function formatList(runs: readonly GuardedRun[], pollMs: number): string {
 }
 
 /**
- * The list is replaced as a whole, never edited. The brand finds everybody of the run; the group is a second way for
- * where the brand could not be set. A run with a result, an exit, or a later owner is left alone.
+ * The list is replaced as a whole, never edited, and read anew for each round, so that no run waits for another's end.
+ * The brand finds everybody of the run, zombies too, which nobody can kill and only their parent, perhaps stopped, can
+ * bury; the group is a second way for where the brand could not be set. A run with a result or a later owner is left
+ * alone. One whose wrapper has written its exit keeps it, without a mark: only what the step left running is ended.
+ * `true`, since a `:` whose redirection fails ends the shell.
  */
 const GUARD_SCRIPT = `
-list=$1; watched=$2
+list=$1; watched=$2; rounds=0; due=; nl='
+'; ended=$nl
 trap '' TERM INT HUP
-end_run() {
-  : >"$dir/${GUARD_MARK}"
-  n=0
-  while [ $n -lt 500 ]; do
-    n=$((n+1))
-    if read -r pid stat <"$dir/pid" 2>/dev/null; then
-      set -- \${stat##*) }; start=\${20}
-      if read -r stat <"/proc/$pid/stat" 2>/dev/null; then
-        set -- \${stat##*) }
-        [ "\${20}" = "$start" ] && [ "$1" != Z ] && kill -KILL -- "-$pid" 2>/dev/null
-      fi
-    fi
-    found=$(grep -lE "^Max file size +($b1|$b2) " /proc/[0-9]*/limits 2>/dev/null)
-    [ -z "$found" ] && break
-    for f in $found; do f=\${f#/proc/}; kill -KILL "\${f%/limits}" 2>/dev/null; done
+read_stat() {
+  stat=; while read -r line; do stat=$line; done
+  stat=\${stat##*) }
+}
+kill_group() {
+  read -r pid stat <"$dir/pid" || return
+  set -- \${stat##*) }; start=\${20}
+  read_stat <"/proc/$pid/stat" || return
+  set -- $stat
+  [ "\${20}" = "$start" ] && [ "$1" != Z ] && kill -KILL -- "-$pid"
+}
+kill_branded() {
+  found=
+  for f in $(grep -lE "^Max file size +($brands) " /proc/[0-9]*/limits); do
+    pid=\${f#/proc/}; pid=\${pid%/limits}
+    read_stat <"/proc/$pid/stat" || continue
+    case $stat in [ZX]* | '') continue ;; esac
+    found=1; kill -KILL "$pid"
   done
 }
 while :; do
-  left=0; poll=1
+  left=0; poll=1; due=; brands=
   { read -r poll
     read -r up rest <"/proc/uptime"; now=\${up%.*}\${up#*.}
     while read -r deadline b1 b2 next dir; do
       [ -e "$dir/result.json" ] && continue
-      [ -e "$dir/exit" ] && continue
       [ -e "$dir/owner.$next.json" ] && continue
-      [ -e "$dir/${GUARD_MARK}" ] && continue
+      case $ended in *"$nl$next $dir$nl"*) continue ;; esac
       left=1
       [ "$deadline" -gt "$now" ] && continue
-      end_run
+      due="$due$next $dir$nl"; brands="$brands\${brands:+|}$b1|$b2"
+      [ -e "$dir/exit" ] || true >"$dir/${GUARD_MARK}"
+      kill_group
     done
-  } <"$list" 2>/dev/null || exit 0
-  [ $left = 0 ] && ! kill -0 "$watched" 2>/dev/null && exit 0
+    true
+  } <"$list" || exit 0
+  if [ -n "$due" ]; then
+    kill_branded
+    [ -z "$found" ] && ended=$ended$due && rounds=0 && continue
+    rounds=$((rounds+1)); [ $rounds -lt 500 ] && continue
+  fi
+  [ $left = 0 ] && ! kill -0 "$watched" && exit 0
   sleep "$poll"
 done
 `;

@@ -1,11 +1,12 @@
 /** A lease that cannot be kept ends its step before it could run out, whoever is stopped, stuck or dead. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { resolveRunPaths } from '@conductor-run/logging';
 import { describe, expect, inject, test } from 'vitest';
 
 import { acknowledgeRun, adoptRuns, runStep, startSupervised, type StepRequest } from '../src/index.ts';
+import { wasEndedByGuard } from '../src/guard.ts';
 import { expectEnvelope } from './fixtures/envelope.ts';
 import { claimFileLease, nowMs } from './fixtures/file-lease-keeper.ts';
 import { FIRST_LEASE_MS, LEASE_MS, setupLease, type LeaseBundle } from './fixtures/lease-setup.ts';
@@ -93,6 +94,62 @@ describe('the lease of a step', () => {
       expectEnvelope(result);
       expect(result).toMatchObject({ outcome: 'lost', reason: 'lease_lost', survivors: [] });
     }
+  });
+
+  test('given the supervisor of four steps is stopped, when the last of their leases ends, the guard has ended all of them before', async () => {
+    const bundle = setupLease();
+    const leaseMs = 4000;
+    const runs = await Promise.all(
+      ['1', '2', '3', '4'].map(async (name) => {
+        const lease = { path: join(bundle.root, `lease-${name}`), owner: 'first' };
+        claimFileLease(lease, FIRST_LEASE_MS);
+        const request = bundle.requestOf(`while :; do cat /proc/uptime > alive-${name}; sleep 0.02; done`);
+        const step = await startSupervised(request, {
+          ...quick,
+          lease: { ...bundle.supervised, lease, leaseMs },
+        });
+        await until('the step to run', () => existsSync(join(bundle.worktree, `alive-${name}`)));
+        return { step, rival: { ...lease, owner: 'second' } };
+      }),
+    );
+    process.kill(bundle.supervisorPid(), 'SIGSTOP');
+
+    const alive = await Promise.all(
+      runs.map(async ({ step, rival }) => {
+        await until('its lease to be free', () => claimFileLease(rival, leaseMs));
+        return membersOf(step.runDir);
+      }),
+    );
+    process.kill(bundle.supervisorPid(), 'SIGCONT');
+    const results = await Promise.all(runs.map(({ step }) => step.result));
+
+    expect(alive).toEqual([[], [], [], []]);
+    expect(results.map((result) => result.reason)).toEqual(runs.map(() => 'lease_lost'));
+  });
+
+  test('given a step that ended and left a process running, when its supervisor is killed, nobody of it is alive once the lease is free', async () => {
+    const bundle = setupLease();
+    const lease = { ...bundle.supervised, leaseMs: 3000 };
+    const request = bundle.requestOf(
+      `(while :; do cat /proc/uptime > alive; sleep 0.02; done) & while [ ! -e go ]; do sleep 0.02; done`,
+    );
+    const step = await startSupervised(request, { ...quick, lease });
+    step.detach();
+    await until('the step to run', () => readAlive(bundle.worktree));
+    process.kill(bundle.supervisorPid(), 'SIGKILL');
+    writeFileSync(join(bundle.worktree, 'go'), '');
+    await until('the exit', () => existsSync(join(step.runDir, 'exit')));
+    const aliveAfterExit = membersOf(step.runDir);
+
+    const alive = await aliveAtClaim(bundle, step.runDir);
+    const isMarked = wasEndedByGuard(step.runDir);
+    const [adopted] = await adoptRuns(bundle.runsDir, { ...quick, keeper: bundle.supervised.keeper });
+
+    expect(aliveAfterExit).not.toEqual([]);
+    expect(alive).toEqual([]);
+    expect(isMarked).toBe(false);
+    const result = await adopted?.result;
+    expectEnvelope(result);
   });
 
   test('given the supervisor is killed and nobody adopts, when another node claims the job, nobody of the step is alive', async () => {
