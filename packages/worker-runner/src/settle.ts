@@ -30,9 +30,9 @@ import { WRAPPER_FILES } from './wrapper.ts';
  */
 export async function settleRun(session: StepSession, exit: StepExit): Promise<StepResult> {
   const { writer, request } = session.options;
-  const findings = session.stopWatching();
-  const verdict = judge(exit, session.endRequest(), findings.said, request.limits.blockedExitCodes);
   try {
+    const findings = session.stopWatching();
+    const verdict = judge(exit, session.endRequest(), findings.said, request.limits.blockedExitCodes);
     if (exit.how !== 'deferred') {
       // Nobody writes any more: the last checkpoint sees the last line.
       await writer.finishOutput();

@@ -1,5 +1,6 @@
 /** What a step says about itself: kept once, in order, whatever it writes, and answered when it asks. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { createRealClock } from '@conductor-run/clock';
@@ -16,6 +17,7 @@ function setupChannel(changes: Partial<EventChannelOptions> = {}): {
   readonly raw: (text: string) => void;
   readonly events: StepEvent[];
   readonly problems: string[];
+  readonly unwritable: unknown[];
   readonly open: () => { close(): void };
   readonly runDir: string;
 } {
@@ -23,6 +25,7 @@ function setupChannel(changes: Partial<EventChannelOptions> = {}): {
   mkdirSync(runDir);
   const events: StepEvent[] = [];
   const problems: string[] = [];
+  const unwritable: unknown[] = [];
   const open = (): { close(): void } => {
     const channel = openEventChannel({
       runDir,
@@ -35,13 +38,14 @@ function setupChannel(changes: Partial<EventChannelOptions> = {}): {
       maxEventBytes: 1024 * 1024,
       onEvent: (event) => events.push(event),
       onProblem: (problem) => problems.push(problem),
+      onUnwritable: (error) => unwritable.push(error),
       ...changes,
     });
     onTestFinished(() => channel.close());
     return channel;
   };
   const raw = (text: string): void => writeFileSync(join(runDir, 'events.raw'), text, { flag: 'a' });
-  return { raw, events, problems, open, runDir };
+  return { raw, events, problems, unwritable, open, runDir };
 }
 
 const progress = (current: number): string => `{"kind":"progress","body":{"current":${current}}}\n`;
@@ -106,6 +110,51 @@ describe('structured events', () => {
       [1, 1],
       [2, 2],
     ]);
+  });
+
+  test('given a log that cannot be written for a while, when it can be again, each event is kept once and the trouble was told once', async () => {
+    const { raw, events, unwritable, open, runDir } = setupChannel();
+    const channel = open();
+    // Stands for a full disk: nothing can be written there.
+    mkdirSync(join(runDir, 'events.ndjson'));
+    raw(progress(1));
+    await until('the trouble', () => unwritable.length > 0);
+    raw(`nonsense\n${progress(2)}`);
+
+    rmdirSync(join(runDir, 'events.ndjson'));
+    await until('the events', () => events.length >= 2);
+    channel.close();
+
+    expect(unwritable).toHaveLength(1);
+    expect(readStepEvents(runDir).map((event) => [event.seq, event.body['current']])).toEqual([
+      [1, 1],
+      [2, 2],
+    ]);
+    expect(events).toHaveLength(2);
+  });
+
+  test('given a log that cannot be written when the step ends, when the run is closed, it says that its record is unwritable', async () => {
+    const { requestOf, runsDir } = setup();
+    const runDir = join(runsDir, 'task', 'run-1');
+
+    const running = runStep(requestOf(`mkdir '${runDir}/events.ndjson'; echo '${progress(1).trim()}' >&3`));
+
+    await expect(running).rejects.toMatchObject({ code: 'record-unwritable' });
+    expect(existsSync(join(runDir, 'result.json'))).toBe(false);
+  });
+
+  test('given a disk that is full in the middle of a line, when it is appended, no torn line is left', () => {
+    const { runDir } = setupChannel();
+    const script = `
+      import { openEventLog } from '${new URL('../src/event-log.ts', import.meta.url).href}';
+      const { log } = openEventLog(process.argv[1]);
+      for (;;) log.append({ kind: 'progress', body: { text: 'x'.repeat(300) } }, 0, 0);`;
+    const limited = `ulimit -f 4; exec "$@"`;
+    const argv = [process.execPath, '--input-type=module', '-e', script, runDir];
+
+    expect(() => execFileSync('/bin/sh', ['-c', limited, 'sh', ...argv], { stdio: 'pipe' })).toThrow('EFBIG');
+
+    expect(readFileSync(join(runDir, 'events.ndjson'), 'utf8')).toMatch(/^(\{.*\}\n)+$/u);
   });
 
   test('given a line of more than 1 MiB, or too many bytes, when read, the step is not disturbed', () => {
