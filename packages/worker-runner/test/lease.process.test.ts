@@ -1,5 +1,5 @@
 /** A lease that cannot be kept ends its step before it could run out, whoever is stopped, stuck or dead. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { resolveRunPaths } from '@conductor-run/logging';
@@ -7,6 +7,7 @@ import { describe, expect, inject, test } from 'vitest';
 
 import { acknowledgeRun, adoptRuns, runStep, startSupervised, type StepRequest } from '../src/index.ts';
 import { wasEndedByGuard } from '../src/guard.ts';
+import { supervisorDirOf } from '../src/supervisor.ts';
 import { expectEnvelope } from './fixtures/envelope.ts';
 import { claimFileLease, nowMs } from './fixtures/file-lease-keeper.ts';
 import { FIRST_LEASE_MS, LEASE_MS, setupLease, type LeaseBundle } from './fixtures/lease-setup.ts';
@@ -188,6 +189,24 @@ describe('the lease of a step', () => {
     const result = await adopted?.result;
     expectEnvelope(result);
     expect(result).toMatchObject({ outcome: 'completed', adopted: true });
+  });
+
+  test('given a supervisor whose log cannot be written, when a renewal fails, the step goes on', async () => {
+    const bundle = setupLease();
+    const logPath = join(supervisorDirOf(bundle.runsDir), 'supervisor.log');
+    const lease = { ...bundle.supervised, leaseMs: 3000 };
+    const request = bundle.requestOf('while [ ! -e go ]; do sleep 0.05; done');
+    const step = await startSupervised(request, { ...quick, lease });
+    rmSync(logPath);
+    mkdirSync(logPath);
+    bundle.setMood('fail');
+    await until('a renewal to fail', () => existsSync(bundle.failedPath));
+
+    bundle.setMood('');
+    writeFileSync(join(bundle.worktree, 'go'), '');
+    const result = await step.result;
+
+    expect(result).toMatchObject({ outcome: 'completed', adopted: false });
   });
 
   test('given a result nobody has acknowledged, when time passes, its lease is held until somebody does', async () => {
