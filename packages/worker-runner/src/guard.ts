@@ -3,11 +3,14 @@
  * should have renewed it is stopped, stuck or dead. One per process that keeps leases: 1.7 MiB.
  * Invariant: a deadline is computed from a time read before the renewal was sent, so the guard is early, never late.
  */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
+import type { Clock, Timer } from '@conductor-run/clock';
+
 import { writeWhole } from './files.ts';
+import type { Logger } from './step-sink.ts';
 import { runMarkOf } from './wrapper.ts';
 
 /** A run under guard. */
@@ -44,30 +47,78 @@ export function readUptimeMs(): number | undefined {
   return Math.round(Number(readFileSync(UPTIME_PATH, 'latin1').split(' ')[0]) * 1000);
 }
 
+/** What a guard needs. */
+export interface GuardOptions {
+  /** Its own, made here. */
+  readonly directory: string;
+  /** Our pid: when that process is gone and nothing is left to guard, the guard ends by itself. */
+  readonly watchedPid: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
 /**
- * Starts a guard. Without /proc there is none, and the margins of the keeping process are all there is.
+ * Starts a guard, and another one a second after it is lost. Without /proc there is none, and the margins of the
+ * keeping process are all there is.
  *
- * @param directory - its own, made here
- * @param watchedPid - our pid: when that process is gone and nothing is left to guard, the guard ends by itself
+ * @param options - where, and for whom
  */
-export function startGuard(directory: string, watchedPid: number): Guard {
+export function startGuard(options: GuardOptions): Guard {
+  const { directory, watchedPid, clock, logger } = options;
   if (readUptimeMs() === undefined) return { update: () => undefined, stop: () => undefined };
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
   const listPath = join(directory, LIST_FILE);
-  writeWhole(listPath, formatList([], DEFAULT_POLL_MS));
-  const child = spawn('/bin/sh', ['-c', GUARD_SCRIPT, 'conductor-guard', listPath, String(watchedPid)], {
+  let list = formatList([], DEFAULT_POLL_MS);
+  let timer: Timer | undefined;
+  let isStopped = false;
+
+  const writeList = (): void => {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    writeWhole(listPath, list);
+  };
+  const start = (): void => {
+    let isLost = false;
+    const lose = (how: object): void => {
+      if (isLost || isStopped) return;
+      isLost = true;
+      // Told only then: the list of an attached run that has just ended goes a moment before `stop`.
+      const restart = (): void => {
+        logger.error({ directory, ...how }, 'lease-guard.lost');
+        start();
+      };
+      timer = clock.setTimer(RESTART_MS, restart, { keepAlive: false });
+    };
+    try {
+      writeList();
+      spawnGuard(listPath, watchedPid)
+        .on('error', (error) => lose({ err: error }))
+        .on('exit', (exitCode, signal) => lose({ exitCode, signal }))
+        .unref();
+    } catch (error) {
+      lose({ err: error });
+    }
+  };
+  start();
+
+  return {
+    update(runs, pollMs) {
+      list = formatList(runs, pollMs);
+      writeList();
+    },
+    stop() {
+      isStopped = true;
+      timer?.cancel();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function spawnGuard(listPath: string, watchedPid: number): ChildProcess {
+  return spawn('/bin/sh', ['-c', GUARD_SCRIPT, 'conductor-guard', listPath, String(watchedPid)], {
     cwd: '/',
     detached: true,
     env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
     stdio: 'ignore',
   });
-  // Without a guard the step is as safe as its keeper is alive; a machine that cannot start `sh` starts no step either.
-  child.on('error', () => undefined);
-  child.unref();
-  return {
-    update: (runs, pollMs) => writeWhole(listPath, formatList(runs, pollMs)),
-    stop: () => rmSync(directory, { recursive: true, force: true }),
-  };
 }
 
 /** First line: seconds between looks. Then a line a run: centiseconds of uptime, brand in bytes twice, next epoch, directory. */
@@ -140,3 +191,5 @@ done
 const LIST_FILE = 'leases';
 const UPTIME_PATH = '/proc/uptime';
 const DEFAULT_POLL_MS = 100;
+/** A guard that cannot start must not be started over and over. */
+const RESTART_MS = 1000;

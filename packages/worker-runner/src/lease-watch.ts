@@ -74,7 +74,12 @@ export function createLeaseWatch(options: LeaseWatchOptions): LeaseWatch {
   let isGuardBehind = false;
 
   const writeGuardList = (): void => {
-    guard ??= startGuard(options.guardDir, options.pid);
+    guard ??= startGuard({
+      directory: options.guardDir,
+      watchedPid: options.pid,
+      clock,
+      logger: options.logger,
+    });
     // Before its first answer nobody knows how long a lease lasts: the guard must not take that for its end.
     const known = [...entries].filter((entry) => entry.isKnown);
     const runs = known.map((entry) => ({
