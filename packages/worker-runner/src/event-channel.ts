@@ -168,11 +168,13 @@ function createReplies(options: EventChannelOptions, onAnswered: (id: string) =>
     }
   };
   const send = async (id: string, answer: AuthorizationAnswer): Promise<void> => {
-    if (isClosed) return;
-    if (writeReply(options.runDir, options.host, formatReply(id, answer))) onAnswered(id);
-    else {
+    const reply = formatReply(id, answer);
+    while (!isClosed) {
+      if (writeReply(options.runDir, options.host, reply)) {
+        onAnswered(id);
+        return;
+      }
       await options.clock.sleep(RETRY_MS, { keepAlive: false });
-      await send(id, answer);
     }
   };
   const answerInTurn = async (question: StepEvent): Promise<void> => {

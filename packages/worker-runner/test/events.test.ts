@@ -2,6 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 import { createRealClock } from '@conductor-run/clock';
 import fc from 'fast-check';
@@ -46,6 +48,13 @@ function setupChannel(changes: Partial<EventChannelOptions> = {}): {
   };
   const raw = (text: string): void => writeFileSync(join(runDir, 'events.raw'), text, { flag: 'a' });
   return { raw, events, problems, unwritable, open, runDir };
+}
+
+/** What is in use once everything that can go is gone. */
+function heapBytes(): number {
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
+  return process.memoryUsage().heapUsed;
 }
 
 const progress = (current: number): string => `{"kind":"progress","body":{"current":${current}}}\n`;
@@ -211,6 +220,29 @@ describe('authorize', () => {
     });
 
     expect(result.logSummary.tail[0]).toContain('"ok":false');
+  });
+
+  test('given an answer that cannot be sent for long, when it is tried again and again, no try leaves anything behind', async () => {
+    const tries = 20_000;
+    let tried = 0;
+    const parked = Promise.withResolvers<undefined>();
+    const { raw, open } = setupChannel({
+      clock: {
+        ...createRealClock(),
+        sleep: async () => ((tried += 1) < tries ? undefined : parked.promise),
+      },
+    });
+    raw('{"kind":"authorize","id":"c1","body":{"capability":"tool.call","target":"x"}}\n');
+    const before = heapBytes();
+
+    const channel = open();
+    await until('all tries', () => tried === tries);
+    const grown = heapBytes() - before;
+    channel.close();
+    parked.resolve(undefined);
+
+    // A try that waits for the next one keeps about 400 bytes.
+    expect(grown / tries).toBeLessThan(100);
   });
 
   test('given an open question, when its reader is replaced, it is asked again, and an answered one is not', async () => {
