@@ -52,7 +52,7 @@ async function startStep(root: string, name: string): Promise<string> {
   const runDir = join(root, name);
   mkdirSync(runDir);
   const [program = '', ...argv] = wrapCommand(runDir, ['/bin/sleep', '300']);
-  const child = spawn(program, argv, { detached: true, stdio: 'ignore' });
+  spawn(program, argv, { detached: true, stdio: 'ignore' });
   onTestFinished(() => membersOf(runDir).forEach((pid) => process.kill(pid, 'SIGKILL')));
   await until('the step', () => membersOf(runDir).length === 2);
   return runDir;
