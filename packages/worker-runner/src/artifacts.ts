@@ -78,22 +78,25 @@ function isInside(path: string, root: string): boolean {
   return path.startsWith(root.endsWith(sep) ? root : root + sep);
 }
 
-/** Synchronous: a handful of short calls, where each turn of the thread pool would cost more than the call. */
-function listFiles(directory: string): string[] {
+/**
+ * Plain files below a directory, sorted, one by one: a list that is spread into another has its limit at some 100,000.
+ * Synchronous: a handful of short calls, where each turn of the thread pool would cost more than the call.
+ *
+ * @internal
+ */
+export function* listFiles(directory: string): Generator<string, void, undefined> {
   let entries: Dirent[];
   try {
     entries = readdirSync(directory, { withFileTypes: true });
   } catch (error) {
-    if (NOT_THERE.has(systemCodeOf(error) ?? '')) return [];
+    if (NOT_THERE.has(systemCodeOf(error) ?? '')) return;
     throw error;
   }
-  const files: string[] = [];
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = join(directory, entry.name);
-    if (entry.isDirectory()) files.push(...listFiles(path));
-    else if (entry.isFile()) files.push(path);
+    if (entry.isDirectory()) yield* listFiles(path);
+    else if (entry.isFile()) yield path;
   }
-  return files;
 }
 
 async function describeFile(path: string, name: string, kind: StepArtifact['kind']): Promise<StepArtifact> {

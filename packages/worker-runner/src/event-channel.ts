@@ -56,13 +56,15 @@ export interface EventChannelOptions {
   readonly onEvent: (event: StepEvent) => void;
   /** Called for a line that was refused. */
   readonly onProblem: (problem: string, line: string) => void;
+  /** Called when an event cannot be stored, once until one can be again. The event waits, and all behind it. */
+  readonly onUnwritable: (error: unknown) => void;
 }
 
 /** A channel at work. */
 export interface EventChannel {
-  /** Keeps an event that did not come from the step's descriptor (a function step, for one). */
+  /** Keeps an event that did not come from the step's descriptor (a function step, for one). Throws what storing it throws. */
   report(event: ReportedEvent): void;
-  /** Reads what is left and stops. Call after the tree is gone. */
+  /** Reads what is left and stops. Call after the tree is gone. Throws, closed, when an event could not be stored. */
   close(): void;
 }
 
@@ -78,29 +80,40 @@ export function openEventChannel(options: EventChannelOptions): EventChannel {
   const replies = createReplies(options, (id) => log.markAnswered(id));
   let rawOffset = stored.rawOffset;
   let isFull = false;
+  let unwritable: { readonly error: unknown } | undefined;
 
-  const keep = (event: ReportedEvent): StepEvent => {
-    const kept = log.append(event, rawOffset, options.clock.nowMs());
-    options.onEvent(kept);
-    return kept;
-  };
-  const onLine = (line: string | undefined, endOffset: number): void => {
-    if (isFull) return;
-    rawOffset = endOffset;
+  const onLine = (line: string | undefined, endOffset: number): boolean => {
+    if (isFull) return true;
     if (endOffset > options.maxEventBytes) {
       isFull = true;
       options.onProblem(`more than ${options.maxEventBytes} bytes of events, the rest is ignored`, '');
-      return;
-    }
-    if (line === undefined) options.onProblem(`longer than ${MAX_LINE_BYTES} bytes`, '');
-    else if (line.trim() !== '') takeLine(options.redact(line));
+    } else if (line === undefined) options.onProblem(`longer than ${MAX_LINE_BYTES} bytes`, '');
+    else if (line.trim() !== '') return takeLine(options.redact(line), endOffset);
+    rawOffset = endOffset;
+    return true;
   };
-  const takeLine = (line: string): void => {
+  const takeLine = (line: string, endOffset: number): boolean => {
     const { event, problem } = parseEventLine(line);
     if (event === undefined) options.onProblem(problem, line.slice(0, MAX_QUOTED_CHARS));
     else {
-      const kept = keep(event);
+      const kept = keep(event, endOffset);
+      if (kept === undefined) return false;
+      options.onEvent(kept);
       if (kept.kind === 'authorize') replies.answer(kept);
+    }
+    rawOffset = endOffset;
+    return true;
+  };
+  /** Never throws: it is called by a watcher or a timer, where a throw would end the process. */
+  const keep = (event: ReportedEvent, endOffset: number): StepEvent | undefined => {
+    try {
+      const kept = log.append(event, endOffset, options.clock.nowMs());
+      unwritable = undefined;
+      return kept;
+    } catch (error) {
+      if (unwritable === undefined) options.onUnwritable(error);
+      unwritable = { error };
+      return undefined;
     }
   };
 
@@ -117,12 +130,13 @@ export function openEventChannel(options: EventChannelOptions): EventChannel {
     if (isOpen) replies.answer(event);
   }
   return {
-    report: (event) => void keep(event),
+    report: (event) => options.onEvent(log.append(event, rawOffset, options.clock.nowMs())),
     close() {
       follower.drain();
       follower.close();
       replies.close();
       log.close();
+      if (unwritable !== undefined) throw unwritable.error;
     },
   };
 }
@@ -154,11 +168,13 @@ function createReplies(options: EventChannelOptions, onAnswered: (id: string) =>
     }
   };
   const send = async (id: string, answer: AuthorizationAnswer): Promise<void> => {
-    if (isClosed) return;
-    if (writeReply(options.runDir, options.host, formatReply(id, answer))) onAnswered(id);
-    else {
+    const reply = formatReply(id, answer);
+    while (!isClosed) {
+      if (writeReply(options.runDir, options.host, reply)) {
+        onAnswered(id);
+        return;
+      }
       await options.clock.sleep(RETRY_MS, { keepAlive: false });
-      await send(id, answer);
     }
   };
   const answerInTurn = async (question: StepEvent): Promise<void> => {

@@ -2,7 +2,7 @@
  * `events.ndjson`: the structured events of a run, numbered, each with the offset of the raw file it was read up to.
  * Invariant: an event is stored exactly once, also when its reader is killed between reading and storing.
  */
-import { closeSync, openSync, truncateSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, truncateSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { z } from 'zod';
@@ -25,7 +25,7 @@ export interface StoredEvents {
 
 /** Appends to the log. */
 export interface EventLog {
-  /** Numbers and stores one event, read up to `rawOffset` of the raw file. */
+  /** Numbers and stores one event, read up to `rawOffset` of the raw file. Throws where nothing can be written, such as a full disk. */
   append(event: ReportedEvent, rawOffset: number, createdAt: number): StepEvent;
   /** Remembers that the question of this id was answered. */
   markAnswered(id: string): void;
@@ -48,7 +48,7 @@ export function openEventLog(runDir: string): { readonly log: EventLog; readonly
   let fd: number | undefined;
   const write = (record: object): void => {
     fd ??= openSync(path, 'a', FILE_MODE);
-    writeSync(fd, `${JSON.stringify(record)}\n`);
+    appendWhole(fd, Buffer.from(`${JSON.stringify(record)}\n`));
   };
   const log: EventLog = {
     append(event, rawOffset, createdAt) {
@@ -64,6 +64,17 @@ export function openEventLog(runDir: string): { readonly log: EventLog; readonly
     },
   };
   return { log, stored };
+}
+
+/** A disk that fills up takes the first part of a line: the next line must not go on from there. */
+function appendWhole(fd: number, line: Buffer): void {
+  let written = 0;
+  try {
+    while (written < line.length) written += writeSync(fd, line, written);
+  } catch (error) {
+    if (written > 0) ftruncateSync(fd, fstatSync(fd).size - written);
+    throw error;
+  }
 }
 
 /**

@@ -3,11 +3,14 @@
  * should have renewed it is stopped, stuck or dead. One per process that keeps leases: 1.7 MiB.
  * Invariant: a deadline is computed from a time read before the renewal was sent, so the guard is early, never late.
  */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
+import type { Clock, Timer } from '@conductor-run/clock';
+
 import { writeWhole } from './files.ts';
+import type { Logger } from './step-sink.ts';
 import { runMarkOf } from './wrapper.ts';
 
 /** A run under guard. */
@@ -44,30 +47,78 @@ export function readUptimeMs(): number | undefined {
   return Math.round(Number(readFileSync(UPTIME_PATH, 'latin1').split(' ')[0]) * 1000);
 }
 
+/** What a guard needs. */
+export interface GuardOptions {
+  /** Its own, made here. */
+  readonly directory: string;
+  /** Our pid: when that process is gone and nothing is left to guard, the guard ends by itself. */
+  readonly watchedPid: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
 /**
- * Starts a guard. Without /proc there is none, and the margins of the keeping process are all there is.
+ * Starts a guard, and another one a second after it is lost. Without /proc there is none, and the margins of the
+ * keeping process are all there is.
  *
- * @param directory - its own, made here
- * @param watchedPid - our pid: when that process is gone and nothing is left to guard, the guard ends by itself
+ * @param options - where, and for whom
  */
-export function startGuard(directory: string, watchedPid: number): Guard {
+export function startGuard(options: GuardOptions): Guard {
+  const { directory, watchedPid, clock, logger } = options;
   if (readUptimeMs() === undefined) return { update: () => undefined, stop: () => undefined };
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
   const listPath = join(directory, LIST_FILE);
-  writeWhole(listPath, formatList([], DEFAULT_POLL_MS));
-  const child = spawn('/bin/sh', ['-c', GUARD_SCRIPT, 'conductor-guard', listPath, String(watchedPid)], {
+  let list = formatList([], DEFAULT_POLL_MS);
+  let timer: Timer | undefined;
+  let isStopped = false;
+
+  const writeList = (): void => {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    writeWhole(listPath, list);
+  };
+  const start = (): void => {
+    let isLost = false;
+    const lose = (how: object): void => {
+      if (isLost || isStopped) return;
+      isLost = true;
+      // Told only then: the list of an attached run that has just ended goes a moment before `stop`.
+      const restart = (): void => {
+        logger.error({ directory, ...how }, 'lease-guard.lost');
+        start();
+      };
+      timer = clock.setTimer(RESTART_MS, restart, { keepAlive: false });
+    };
+    try {
+      writeList();
+      spawnGuard(listPath, watchedPid)
+        .on('error', (error) => lose({ err: error }))
+        .on('exit', (exitCode, signal) => lose({ exitCode, signal }))
+        .unref();
+    } catch (error) {
+      lose({ err: error });
+    }
+  };
+  start();
+
+  return {
+    update(runs, pollMs) {
+      list = formatList(runs, pollMs);
+      writeList();
+    },
+    stop() {
+      isStopped = true;
+      timer?.cancel();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function spawnGuard(listPath: string, watchedPid: number): ChildProcess {
+  return spawn('/bin/sh', ['-c', GUARD_SCRIPT, 'conductor-guard', listPath, String(watchedPid)], {
     cwd: '/',
     detached: true,
     env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
     stdio: 'ignore',
   });
-  // Without a guard the step is as safe as its keeper is alive; a machine that cannot start `sh` starts no step either.
-  child.on('error', () => undefined);
-  child.unref();
-  return {
-    update: (runs, pollMs) => writeWhole(listPath, formatList(runs, pollMs)),
-    stop: () => rmSync(directory, { recursive: true, force: true }),
-  };
 }
 
 /** First line: seconds between looks. Then a line a run: centiseconds of uptime, brand in bytes twice, next epoch, directory. */
@@ -81,44 +132,58 @@ function formatList(runs: readonly GuardedRun[], pollMs: number): string {
 }
 
 /**
- * The list is replaced as a whole, never edited. The brand finds everybody of the run; the group is a second way for
- * where the brand could not be set. A run with a result, an exit, or a later owner is left alone.
+ * The list is replaced as a whole, never edited, and read anew for each round, so that no run waits for another's end.
+ * The brand finds everybody of the run, zombies too, which nobody can kill and only their parent, perhaps stopped, can
+ * bury; the group is a second way for where the brand could not be set. A run with a result or a later owner is left
+ * alone. One whose wrapper has written its exit keeps it, without a mark: only what the step left running is ended.
+ * `true`, since a `:` whose redirection fails ends the shell.
  */
 const GUARD_SCRIPT = `
-list=$1; watched=$2
+list=$1; watched=$2; rounds=0; due=; nl='
+'; ended=$nl
 trap '' TERM INT HUP
-end_run() {
-  : >"$dir/${GUARD_MARK}"
-  n=0
-  while [ $n -lt 500 ]; do
-    n=$((n+1))
-    if read -r pid stat <"$dir/pid" 2>/dev/null; then
-      set -- \${stat##*) }; start=\${20}
-      if read -r stat <"/proc/$pid/stat" 2>/dev/null; then
-        set -- \${stat##*) }
-        [ "\${20}" = "$start" ] && [ "$1" != Z ] && kill -KILL -- "-$pid" 2>/dev/null
-      fi
-    fi
-    found=$(grep -lE "^Max file size +($b1|$b2) " /proc/[0-9]*/limits 2>/dev/null)
-    [ -z "$found" ] && break
-    for f in $found; do f=\${f#/proc/}; kill -KILL "\${f%/limits}" 2>/dev/null; done
+read_stat() {
+  stat=; while read -r line; do stat=$line; done
+  stat=\${stat##*) }
+}
+kill_group() {
+  read -r pid stat <"$dir/pid" || return
+  set -- \${stat##*) }; start=\${20}
+  read_stat <"/proc/$pid/stat" || return
+  set -- $stat
+  [ "\${20}" = "$start" ] && [ "$1" != Z ] && kill -KILL -- "-$pid"
+}
+kill_branded() {
+  found=
+  for f in $(grep -lE "^Max file size +($brands) " /proc/[0-9]*/limits); do
+    pid=\${f#/proc/}; pid=\${pid%/limits}
+    read_stat <"/proc/$pid/stat" || continue
+    case $stat in [ZX]* | '') continue ;; esac
+    found=1; kill -KILL "$pid"
   done
 }
 while :; do
-  left=0; poll=1
+  left=0; poll=1; due=; brands=
   { read -r poll
     read -r up rest <"/proc/uptime"; now=\${up%.*}\${up#*.}
     while read -r deadline b1 b2 next dir; do
       [ -e "$dir/result.json" ] && continue
-      [ -e "$dir/exit" ] && continue
       [ -e "$dir/owner.$next.json" ] && continue
-      [ -e "$dir/${GUARD_MARK}" ] && continue
+      case $ended in *"$nl$next $dir$nl"*) continue ;; esac
       left=1
       [ "$deadline" -gt "$now" ] && continue
-      end_run
+      due="$due$next $dir$nl"; brands="$brands\${brands:+|}$b1|$b2"
+      [ -e "$dir/exit" ] || true >"$dir/${GUARD_MARK}"
+      kill_group
     done
-  } <"$list" 2>/dev/null || exit 0
-  [ $left = 0 ] && ! kill -0 "$watched" 2>/dev/null && exit 0
+    true
+  } <"$list" || exit 0
+  if [ -n "$due" ]; then
+    kill_branded
+    [ -z "$found" ] && ended=$ended$due && rounds=0 && continue
+    rounds=$((rounds+1)); [ $rounds -lt 500 ] && continue
+  fi
+  [ $left = 0 ] && ! kill -0 "$watched" && exit 0
   sleep "$poll"
 done
 `;
@@ -126,3 +191,5 @@ done
 const LIST_FILE = 'leases';
 const UPTIME_PATH = '/proc/uptime';
 const DEFAULT_POLL_MS = 100;
+/** A guard that cannot start must not be started over and over. */
+const RESTART_MS = 1000;

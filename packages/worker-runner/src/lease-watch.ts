@@ -71,9 +71,15 @@ export function createLeaseWatch(options: LeaseWatchOptions): LeaseWatch {
   let guard: Guard | undefined;
   let timer: Timer | undefined;
   let isStopped = false;
+  let isGuardBehind = false;
 
-  const updateGuard = (): void => {
-    guard ??= startGuard(options.guardDir, options.pid);
+  const writeGuardList = (): void => {
+    guard ??= startGuard({
+      directory: options.guardDir,
+      watchedPid: options.pid,
+      clock,
+      logger: options.logger,
+    });
     // Before its first answer nobody knows how long a lease lasts: the guard must not take that for its end.
     const known = [...entries].filter((entry) => entry.isKnown);
     const runs = known.map((entry) => ({
@@ -83,6 +89,16 @@ export function createLeaseWatch(options: LeaseWatchOptions): LeaseWatch {
     }));
     const shortestMs = Math.min(...known.map((entry) => entry.run.lease.leaseMs), MAX_POLL_MS * 20);
     guard.update(runs, Math.max(MIN_POLL_MS, shortestMs / 20));
+  };
+  /** Until the list can be written, the guard goes by the one before, whose deadlines are earlier. */
+  const updateGuard = (): void => {
+    try {
+      writeGuardList();
+      isGuardBehind = false;
+    } catch (error) {
+      if (!isGuardBehind) options.logger.error({ err: error }, 'lease-guard.list-unwritable');
+      isGuardBehind = true;
+    }
   };
 
   /** One batch for all leases of the same length. Resolves when each has its answer, or the time for one is over. */
@@ -116,6 +132,7 @@ export function createLeaseWatch(options: LeaseWatchOptions): LeaseWatch {
   const tick = (): void => {
     timer = undefined;
     if (isStopped || entries.size === 0) return;
+    if (isGuardBehind) updateGuard();
     renewDue();
     const shortestMs = Math.min(...[...entries].map((entry) => entry.margins.retryEveryMs), 1000);
     timer = clock.setTimer(shortestMs / 2, tick);

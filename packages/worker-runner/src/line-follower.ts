@@ -1,6 +1,7 @@
 /**
  * Follows a file that another process appends lines to.
- * Invariant: every complete line is handed over once, in order, with the offset after it; a line without its newline waits.
+ * Invariant: every complete line is taken once, in order, with the offset after it; a line without its newline waits, and
+ * so does one that its taker could not take, with all behind it.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 
@@ -18,8 +19,11 @@ export interface LineFollowerOptions {
   readonly maxLineBytes: number;
   /** Times the poll that backs up file watching. */
   readonly clock: Clock;
-  /** Called for each line, without its newline; `undefined` for one that is too long. Must not throw. */
-  readonly onLine: (line: string | undefined, endOffset: number) => void;
+  /**
+   * Called for each line, without its newline; `undefined` for one that is too long. Must not throw: `false` says that
+   * the line could not be taken; it comes again with the next drain.
+   */
+  readonly onLine: (line: string | undefined, endOffset: number) => boolean;
 }
 
 /** A follower at work. */
@@ -39,18 +43,21 @@ export function followLines(options: LineFollowerOptions): LineFollower {
   const fd = openSync(options.path, 'r');
   const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
   let readOffset = options.fromOffset;
+  let takenOffset = options.fromOffset;
   let pending: Buffer[] = [];
   let pendingBytes = 0;
   let isTooLong = false;
   let isClosed = false;
   let timer: Timer | undefined;
 
-  const endLine = (endOffset: number): void => {
+  const endLine = (endOffset: number): boolean => {
     const line = isTooLong ? undefined : Buffer.concat(pending).toString('utf8');
     pending = [];
     pendingBytes = 0;
     isTooLong = false;
-    options.onLine(line, endOffset);
+    if (!options.onLine(line, endOffset)) return false;
+    takenOffset = endOffset;
+    return true;
   };
   const keep = (part: Buffer): void => {
     pendingBytes += part.length;
@@ -59,23 +66,25 @@ export function followLines(options: LineFollowerOptions): LineFollower {
       pending = [];
     } else if (part.length > 0) pending.push(Buffer.from(part));
   };
-  const takeChunk = (chunk: Buffer, chunkOffset: number): void => {
+  const takeChunk = (chunk: Buffer, chunkOffset: number): boolean => {
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
       keep(chunk.subarray(start, end));
-      endLine(chunkOffset + end + 1);
+      if (!endLine(chunkOffset + end + 1)) return false;
       start = end + 1;
     }
     keep(chunk.subarray(start));
+    return true;
   };
-  /** False when there is nothing more, or a callback has closed us. */
+  /** False when there is nothing more, a line could not be taken, or a callback has closed us. */
   const takeNext = (): boolean => {
     if (isClosed || fstatSync(fd).size <= readOffset) return false;
     const bytes = readSync(fd, buffer, 0, CHUNK_BYTES, readOffset);
     const chunkOffset = readOffset;
     readOffset += bytes;
-    takeChunk(buffer.subarray(0, bytes), chunkOffset);
-    return bytes > 0;
+    if (takeChunk(buffer.subarray(0, bytes), chunkOffset)) return bytes > 0;
+    readOffset = takenOffset;
+    return false;
   };
   const drain = (): void => {
     while (takeNext());

@@ -2,7 +2,7 @@
  * The end of a run: from how its execution ended to the envelope on disk.
  * Invariant: `result.json` is written after everything it speaks of, and what is written is what the caller gets.
  */
-import { readFileSync, rmSync } from 'node:fs';
+import { createReadStream, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { isTerminalStatus, openRun, type LifecycleEventType, type RunPaths } from '@conductor-run/logging';
@@ -30,9 +30,9 @@ import { WRAPPER_FILES } from './wrapper.ts';
  */
 export async function settleRun(session: StepSession, exit: StepExit): Promise<StepResult> {
   const { writer, request } = session.options;
-  const findings = session.stopWatching();
-  const verdict = judge(exit, session.endRequest(), findings.said, request.limits.blockedExitCodes);
   try {
+    const findings = session.stopWatching();
+    const verdict = judge(exit, session.endRequest(), findings.said, request.limits.blockedExitCodes);
     if (exit.how !== 'deferred') {
       // Nobody writes any more: the last checkpoint sees the last line.
       await writer.finishOutput();
@@ -104,7 +104,7 @@ async function buildResult(
   const tail = await reader.tail({ lines: request.checkpoint.logTailLines, ansi: 'strip' });
   const finishedAt = state.finishedAt ?? clock.nowMs();
   const durationMs = durationOf(session, finishedAt);
-  const metrics = measure(session, exit, findings, {
+  const metrics = await measure(session, exit, findings, {
     durationMs,
     lifecycleEventCount: lifecycleEvents.length,
   });
@@ -158,15 +158,15 @@ function identityOf(request: StepIdentity): StepIdentity {
   return { taskId, stepId, runId, attempt, stepName, stepKind, workerKind };
 }
 
-function measure(
+async function measure(
   session: StepSession,
   exit: StepExit,
   findings: SessionFindings,
   known: Pick<StepMetrics, 'durationMs' | 'lifecycleEventCount'>,
-): StepMetrics {
+): Promise<StepMetrics> {
   const { writer } = session.options;
   const { stdoutBytes, stderrBytes } = writer.state();
-  const chunks = countChunks(writer.paths.timelinePath);
+  const chunks = await countChunks(writer.paths.timelinePath);
   return {
     ...known,
     stepEventCount: findings.stepEventCount,
@@ -187,10 +187,22 @@ function durationOf(session: StepSession, finishedAt: number): number {
   return Math.max(0, Math.round(Number.isFinite(monotonic) ? monotonic : finishedAt - startedAtMs));
 }
 
-function countChunks(path: string): { stdout: number; stderr: number } {
-  const text = readFileSync(path, 'latin1');
-  const count = (channel: string): number => text.split(`"channel":"${channel}"`).length - 1;
-  return { stdout: count('stdout'), stderr: count('stderr') };
+/**
+ * Counts the chunks of a timeline block by block: that of a long step is longer than a string can be.
+ *
+ * @internal
+ */
+export async function countChunks(path: string): Promise<{ stdout: number; stderr: number }> {
+  const counts = { stdout: 0, stderr: 0 };
+  let rest = '';
+  for await (const block of createReadStream(path, { highWaterMark: TIMELINE_BLOCK_BYTES })) {
+    const text = rest + (block as Buffer).toString('latin1');
+    counts.stdout += text.split(CHUNK_MARKS.stdout).length - 1;
+    counts.stderr += text.split(CHUNK_MARKS.stderr).length - 1;
+    // Too short for a whole mark, long enough for one that the end of the block cuts.
+    rest = text.slice(1 - CHUNK_MARKS.stdout.length);
+  }
+  return counts;
 }
 
 /** Where the record of a run is. */
@@ -220,6 +232,10 @@ function compact<T extends object>(fields: T): { [Key in keyof T]?: Exclude<T[Ke
   const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as { [Key in keyof T]?: Exclude<T[Key], undefined> };
 }
+
+/** Of the same length. */
+const CHUNK_MARKS = { stdout: '"channel":"stdout"', stderr: '"channel":"stderr"' } as const;
+const TIMELINE_BLOCK_BYTES = 1024 * 1024;
 
 const EVENT_OF_OUTCOME: Readonly<Record<StepOutcome, LifecycleEventType>> = {
   prepared: 'step_prepared',

@@ -191,6 +191,7 @@ export function openSession(options: SessionOptions): StepSession {
       const further = said.rejected === MAX_REJECTIONS_SAID ? '; further ones are only counted' : '';
       warn('step_event_rejected', `A structured event was refused: ${problem}${further}`, { line });
     },
+    onUnwritable: (error) => reportUnwritable(options, error),
   });
   const session: StepSession = {
     options,

@@ -1,6 +1,7 @@
 /**
  * The supervisor's entry: a process of its own, started by `startSupervised` and `adoptRuns`.
  * Arguments: the runs directory, and how long to wait for work in ms.
+ * Invariant: a log that cannot be written stops nothing; the next line that can be says how many are missing.
  */
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import { supervise, supervisorDirOf } from './supervisor.ts';
 const [runsDir = '', idleExitMs = '60000'] = process.argv.slice(2);
 const logPath = join(supervisorDirOf(runsDir), 'supervisor.log');
 
+let missing = 0;
 const log =
   (level: string) =>
   (fields: object, message: string): void => {
@@ -18,9 +20,13 @@ const log =
       key,
       value instanceof Error ? { message: value.message, stack: value.stack } : value,
     ]);
-    appendFileSync(logPath, `${JSON.stringify({ level, message, ...Object.fromEntries(readable) })}\n`, {
-      mode: 0o600,
-    });
+    const line = { level, message, ...Object.fromEntries(readable), ...(missing === 0 ? {} : { missing }) };
+    try {
+      appendFileSync(logPath, `${JSON.stringify(line)}\n`, { mode: 0o600 });
+      missing = 0;
+    } catch {
+      missing += 1;
+    }
   };
 
 await supervise({

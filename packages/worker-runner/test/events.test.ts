@@ -1,6 +1,9 @@
 /** What a step says about itself: kept once, in order, whatever it writes, and answered when it asks. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 import { createRealClock } from '@conductor-run/clock';
 import fc from 'fast-check';
@@ -16,6 +19,7 @@ function setupChannel(changes: Partial<EventChannelOptions> = {}): {
   readonly raw: (text: string) => void;
   readonly events: StepEvent[];
   readonly problems: string[];
+  readonly unwritable: unknown[];
   readonly open: () => { close(): void };
   readonly runDir: string;
 } {
@@ -23,6 +27,7 @@ function setupChannel(changes: Partial<EventChannelOptions> = {}): {
   mkdirSync(runDir);
   const events: StepEvent[] = [];
   const problems: string[] = [];
+  const unwritable: unknown[] = [];
   const open = (): { close(): void } => {
     const channel = openEventChannel({
       runDir,
@@ -35,13 +40,21 @@ function setupChannel(changes: Partial<EventChannelOptions> = {}): {
       maxEventBytes: 1024 * 1024,
       onEvent: (event) => events.push(event),
       onProblem: (problem) => problems.push(problem),
+      onUnwritable: (error) => unwritable.push(error),
       ...changes,
     });
     onTestFinished(() => channel.close());
     return channel;
   };
   const raw = (text: string): void => writeFileSync(join(runDir, 'events.raw'), text, { flag: 'a' });
-  return { raw, events, problems, open, runDir };
+  return { raw, events, problems, unwritable, open, runDir };
+}
+
+/** What is in use once everything that can go is gone. */
+function heapBytes(): number {
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc()');
+  return process.memoryUsage().heapUsed;
 }
 
 const progress = (current: number): string => `{"kind":"progress","body":{"current":${current}}}\n`;
@@ -108,6 +121,51 @@ describe('structured events', () => {
     ]);
   });
 
+  test('given a log that cannot be written for a while, when it can be again, each event is kept once and the trouble was told once', async () => {
+    const { raw, events, unwritable, open, runDir } = setupChannel();
+    const channel = open();
+    // Stands for a full disk: nothing can be written there.
+    mkdirSync(join(runDir, 'events.ndjson'));
+    raw(progress(1));
+    await until('the trouble', () => unwritable.length > 0);
+    raw(`nonsense\n${progress(2)}`);
+
+    rmdirSync(join(runDir, 'events.ndjson'));
+    await until('the events', () => events.length >= 2);
+    channel.close();
+
+    expect(unwritable).toHaveLength(1);
+    expect(readStepEvents(runDir).map((event) => [event.seq, event.body['current']])).toEqual([
+      [1, 1],
+      [2, 2],
+    ]);
+    expect(events).toHaveLength(2);
+  });
+
+  test('given a log that cannot be written when the step ends, when the run is closed, it says that its record is unwritable', async () => {
+    const { requestOf, runsDir } = setup();
+    const runDir = join(runsDir, 'task', 'run-1');
+
+    const running = runStep(requestOf(`mkdir '${runDir}/events.ndjson'; echo '${progress(1).trim()}' >&3`));
+
+    await expect(running).rejects.toMatchObject({ code: 'record-unwritable' });
+    expect(existsSync(join(runDir, 'result.json'))).toBe(false);
+  });
+
+  test('given a disk that is full in the middle of a line, when it is appended, no torn line is left', () => {
+    const { runDir } = setupChannel();
+    const script = `
+      import { openEventLog } from '${new URL('../src/event-log.ts', import.meta.url).href}';
+      const { log } = openEventLog(process.argv[1]);
+      for (;;) log.append({ kind: 'progress', body: { text: 'x'.repeat(300) } }, 0, 0);`;
+    const limited = `ulimit -f 4; exec "$@"`;
+    const argv = [process.execPath, '--input-type=module', '-e', script, runDir];
+
+    expect(() => execFileSync('/bin/sh', ['-c', limited, 'sh', ...argv], { stdio: 'pipe' })).toThrow('EFBIG');
+
+    expect(readFileSync(join(runDir, 'events.ndjson'), 'utf8')).toMatch(/^(\{.*\}\n)+$/u);
+  });
+
   test('given a line of more than 1 MiB, or too many bytes, when read, the step is not disturbed', () => {
     const { raw, events, problems, open } = setupChannel({ maxEventBytes: 1.5 * 1024 * 1024 });
     raw(`${'x'.repeat(1024 * 1024 + 1)}\n${progress(1)}${`${'y'.repeat(999)}\n`.repeat(1000)}`);
@@ -162,6 +220,27 @@ describe('authorize', () => {
     });
 
     expect(result.logSummary.tail[0]).toContain('"ok":false');
+  });
+
+  test('given an answer that cannot be sent for long, when it is tried again and again, no try leaves anything behind', async () => {
+    const tries = 20_000;
+    let tried = 0;
+    const { raw, open } = setupChannel({
+      clock: {
+        ...createRealClock(),
+        sleep: async () => ((tried += 1) < tries ? undefined : new Promise(() => undefined)),
+      },
+    });
+    raw('{"kind":"authorize","id":"c1","body":{"capability":"tool.call","target":"x"}}\n');
+    const before = heapBytes();
+
+    const channel = open();
+    await until('all tries', () => tried === tries);
+    const grown = heapBytes() - before;
+    channel.close();
+
+    // A try that waits for the next one keeps about 400 bytes.
+    expect(grown / tries).toBeLessThan(100);
   });
 
   test('given an open question, when its reader is replaced, it is asked again, and an answered one is not', async () => {

@@ -1,5 +1,5 @@
 /** What the guard is told while several leases are taken on at once. */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { createRealClock } from '@conductor-run/clock';
@@ -8,7 +8,7 @@ import { expect, describe, onTestFinished, test } from 'vitest';
 import { createLeaseWatch, type KeptRun } from '../src/lease-watch.ts';
 import type { LeaseAnswer } from '../src/lease.ts';
 import { silentLogger } from '../src/step-sink.ts';
-import { makeDirectory } from './fixtures/setup.ts';
+import { makeDirectory, until } from './fixtures/setup.ts';
 
 describe('the guard', () => {
   test('given a lease that waits for its first answer, when another one is renewed, the guard is not told that the first has ended', async () => {
@@ -50,6 +50,53 @@ describe('the guard', () => {
     expect(meanwhile).toContain(join(root, 'quick'));
     expect(meanwhile).not.toContain(join(root, 'slow'));
     expect(guarded()).toContain(join(root, 'slow'));
+    expect(lost).toEqual([]);
+  });
+
+  test('given a list that cannot be written for a while, when leases are renewed, it is told once and the list is written when it can be', async () => {
+    const root = makeDirectory();
+    const guardDir = join(root, 'guard');
+    const told: string[] = [];
+    let renewals = 0;
+    const watch = createLeaseWatch({
+      clock: createRealClock(),
+      logger: { ...silentLogger, error: (_fields, message) => told.push(message) },
+      pid: process.pid,
+      guardDir,
+      keeper: {
+        async renewMany() {
+          renewals += 1;
+          return ['ok'];
+        },
+      },
+    });
+    onTestFinished(() => watch.stop());
+    const lost: string[] = [];
+    await watch.keep({
+      runDir: join(root, 'run'),
+      epoch: 1,
+      lease: { lease: 'lease', leaseMs: 3000 },
+      killGraceMs: 0,
+      onLost: (text) => lost.push(text),
+      onCancel: () => undefined,
+    });
+    const listPath = join(guardDir, 'leases');
+    const before = readFileSync(listPath, 'utf8');
+    const renewalsBefore = renewals;
+    // Stands for a full disk: the new list cannot be written beside the old one.
+    mkdirSync(`${listPath}.tmp`);
+
+    await until('two renewals', () => renewals >= renewalsBefore + 2);
+    const meanwhile = readFileSync(listPath, 'utf8');
+    rmdirSync(`${listPath}.tmp`);
+    const after = await until('the new list', () => {
+      const list = readFileSync(listPath, 'utf8');
+      return list !== before && list;
+    });
+
+    expect(meanwhile).toBe(before);
+    expect(after).toContain(join(root, 'run'));
+    expect(told).toEqual(['lease-guard.list-unwritable']);
     expect(lost).toEqual([]);
   });
 });

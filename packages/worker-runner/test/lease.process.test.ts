@@ -1,11 +1,13 @@
 /** A lease that cannot be kept ends its step before it could run out, whoever is stopped, stuck or dead. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { resolveRunPaths } from '@conductor-run/logging';
 import { describe, expect, inject, test } from 'vitest';
 
 import { acknowledgeRun, adoptRuns, runStep, startSupervised, type StepRequest } from '../src/index.ts';
+import { wasEndedByGuard } from '../src/guard.ts';
+import { supervisorDirOf } from '../src/supervisor.ts';
 import { expectEnvelope } from './fixtures/envelope.ts';
 import { claimFileLease, nowMs } from './fixtures/file-lease-keeper.ts';
 import { FIRST_LEASE_MS, LEASE_MS, setupLease, type LeaseBundle } from './fixtures/lease-setup.ts';
@@ -95,6 +97,62 @@ describe('the lease of a step', () => {
     }
   });
 
+  test('given the supervisor of four steps is stopped, when the last of their leases ends, the guard has ended all of them before', async () => {
+    const bundle = setupLease();
+    const leaseMs = 4000;
+    const runs = await Promise.all(
+      ['1', '2', '3', '4'].map(async (name) => {
+        const lease = { path: join(bundle.root, `lease-${name}`), owner: 'first' };
+        claimFileLease(lease, FIRST_LEASE_MS);
+        const request = bundle.requestOf(`while :; do cat /proc/uptime > alive-${name}; sleep 0.02; done`);
+        const step = await startSupervised(request, {
+          ...quick,
+          lease: { ...bundle.supervised, lease, leaseMs },
+        });
+        await until('the step to run', () => existsSync(join(bundle.worktree, `alive-${name}`)));
+        return { step, rival: { ...lease, owner: 'second' } };
+      }),
+    );
+    process.kill(bundle.supervisorPid(), 'SIGSTOP');
+
+    const alive = await Promise.all(
+      runs.map(async ({ step, rival }) => {
+        await until('its lease to be free', () => claimFileLease(rival, leaseMs));
+        return membersOf(step.runDir);
+      }),
+    );
+    process.kill(bundle.supervisorPid(), 'SIGCONT');
+    const results = await Promise.all(runs.map(({ step }) => step.result));
+
+    expect(alive).toEqual([[], [], [], []]);
+    expect(results.map((result) => result.reason)).toEqual(runs.map(() => 'lease_lost'));
+  });
+
+  test('given a step that ended and left a process running, when its supervisor is killed, nobody of it is alive once the lease is free', async () => {
+    const bundle = setupLease();
+    const lease = { ...bundle.supervised, leaseMs: 3000 };
+    const request = bundle.requestOf(
+      `(while :; do cat /proc/uptime > alive; sleep 0.02; done) & while [ ! -e go ]; do sleep 0.02; done`,
+    );
+    const step = await startSupervised(request, { ...quick, lease });
+    step.detach();
+    await until('the step to run', () => readAlive(bundle.worktree));
+    process.kill(bundle.supervisorPid(), 'SIGKILL');
+    writeFileSync(join(bundle.worktree, 'go'), '');
+    await until('the exit', () => existsSync(join(step.runDir, 'exit')));
+    const aliveAfterExit = membersOf(step.runDir);
+
+    const alive = await aliveAtClaim(bundle, step.runDir);
+    const isMarked = wasEndedByGuard(step.runDir);
+    const [adopted] = await adoptRuns(bundle.runsDir, { ...quick, keeper: bundle.supervised.keeper });
+
+    expect(aliveAfterExit).not.toEqual([]);
+    expect(alive).toEqual([]);
+    expect(isMarked).toBe(false);
+    const result = await adopted?.result;
+    expectEnvelope(result);
+  });
+
   test('given the supervisor is killed and nobody adopts, when another node claims the job, nobody of the step is alive', async () => {
     for (let round = 0; round < rounds; round += 1) {
       const bundle = setupLease();
@@ -131,6 +189,24 @@ describe('the lease of a step', () => {
     const result = await adopted?.result;
     expectEnvelope(result);
     expect(result).toMatchObject({ outcome: 'completed', adopted: true });
+  });
+
+  test('given a supervisor whose log cannot be written, when a renewal fails, the step goes on', async () => {
+    const bundle = setupLease();
+    const logPath = join(supervisorDirOf(bundle.runsDir), 'supervisor.log');
+    const lease = { ...bundle.supervised, leaseMs: 3000 };
+    const request = bundle.requestOf('while [ ! -e go ]; do sleep 0.05; done');
+    const step = await startSupervised(request, { ...quick, lease });
+    rmSync(logPath);
+    mkdirSync(logPath);
+    bundle.setMood('fail');
+    await until('a renewal to fail', () => existsSync(bundle.failedPath));
+
+    bundle.setMood('');
+    writeFileSync(join(bundle.worktree, 'go'), '');
+    const result = await step.result;
+
+    expect(result).toMatchObject({ outcome: 'completed', adopted: false });
   });
 
   test('given a result nobody has acknowledged, when time passes, its lease is held until somebody does', async () => {
