@@ -15,7 +15,7 @@ import { keptRunOf, type KeptLease, type LeaseWatch } from './lease-watch.ts';
 import { openNewStep, type StepDeps } from './open-step.ts';
 import { createProcessExecutor } from './process-executor.ts';
 import type { StartCall, TravellingLease } from './protocol.ts';
-import { checkRequest } from './request-schema.ts';
+import { checkRequest, type CheckedRequest } from './request-schema.ts';
 import type { StepRequest } from './request.ts';
 import type { StepResult } from './result.ts';
 import type { PlannedLease, RunPlan } from './run-record.ts';
@@ -50,7 +50,7 @@ export interface SupervisedRuns {
   find(name: RunName): SupervisedRun | undefined;
   /** Somebody has taken note of the result: the lease is let go. */
   acknowledge(name: RunName): void;
-  /** Runs at work, and runs whose lease is still held. */
+  /** Runs at work, being started or adopted, and runs whose lease is still held. */
   size(): number;
 }
 
@@ -60,7 +60,7 @@ export interface SupervisedRunsOptions {
   readonly deps: StepDeps;
   /** The watch of a keeper; one per keeper. */
   readonly watchOf: (keeper: ModuleSpec) => Promise<LeaseWatch>;
-  /** Called when a run has left the table. */
+  /** Called when a run has left the table, and when a start or an adoption is over. */
   readonly onChange: () => void;
 }
 
@@ -73,8 +73,22 @@ export function createSupervisedRuns(options: SupervisedRunsOptions): Supervised
   const { deps } = options;
   const runsByKey = new Map<string, SupervisedRun>();
   const heldByKey = new Map<string, { release(): void }>();
+  const openingByKey = new Map<string, Promise<unknown>>();
   const deciders = createDeciders();
 
+  /** Starts and adoptions of one run come after each other; none of them is overlooked while it is under way. */
+  const inTurn = async <T>(name: RunName, open: () => Promise<T>): Promise<T> => {
+    const key = keyOf(name);
+    while (openingByKey.has(key)) await openingByKey.get(key)?.catch(() => undefined);
+    const opening = open();
+    openingByKey.set(key, opening);
+    try {
+      return await opening;
+    } finally {
+      openingByKey.delete(key);
+      options.onChange();
+    }
+  };
   const remove = (key: string): void => {
     runsByKey.delete(key);
     deciders.forget(key);
@@ -113,59 +127,68 @@ export function createSupervisedRuns(options: SupervisedRunsOptions): Supervised
     authorize: isDecidedByClient ? (question) => deciders.ask(keyOf(name), question) : deps.authorize,
   });
 
+  const startInTurn = async (
+    request: CheckedRequest,
+    call: StartCall,
+    decide: Authorizer | undefined,
+  ): Promise<SupervisedRun> => {
+    const lease = call.lease === undefined ? undefined : plannedOf(call.lease);
+    // A keeper that cannot be made must be known before there is a record.
+    const watch = call.lease === undefined ? undefined : await options.watchOf(toSpec(call.lease.keeper));
+    const isDecidedByClient = call.decides !== false;
+    const session = await openNewStep(request, depsOf(request, isDecidedByClient, call.hostEnv), {
+      lease,
+      isDecidedByClient,
+    });
+    if (decide !== undefined) deciders.connect(keyOf(request), decide);
+    const kept =
+      call.lease === undefined || watch === undefined ? undefined : await keepNew(watch, session, call.lease);
+    const held = kept === undefined || lease === undefined ? undefined : { kept, lease };
+    return track(request, { session, result: execute(session) }, held);
+  };
+  const adoptInTurn = async (name: RunName, keeper: ModuleSpec | undefined): Promise<AdoptionKind> => {
+    if (runsByKey.has(keyOf(name))) return 'owned';
+    let held: HeldLease | undefined;
+    let planned: RunPlan | undefined;
+    const connection: { session?: StepSession } = {};
+    const adopted = await adoptRun(
+      { runsDir: options.runsDir, ...name },
+      {
+        ...depsOf(name, false),
+        authorize: (question) =>
+          planned?.isDecidedByClient === true
+            ? deciders.ask(keyOf(name), question)
+            : deps.authorize(question),
+      },
+      async (plan, epoch, endLater) => {
+        planned = plan;
+        held = await keepAdopted({ ...options, name, keeper, plan, epoch, connection, endLater });
+      },
+    );
+    if (adopted.session === undefined || adopted.result === undefined) {
+      held?.kept.release();
+      return adopted.kind;
+    }
+    connection.session = adopted.session;
+    track(name, { session: adopted.session, result: adopted.result }, held);
+    return adopted.kind;
+  };
+
   return {
     async start(call, decide) {
       const request = checkRequest(call.request as StepRequest);
       if (request.runtime.runsRootDir !== options.runsDir)
         throw foreignDirectory(request.runtime.runsRootDir, options);
-      const lease = call.lease === undefined ? undefined : plannedOf(call.lease);
-      // A keeper that cannot be made must be known before there is a record.
-      const watch = call.lease === undefined ? undefined : await options.watchOf(toSpec(call.lease.keeper));
-      const isDecidedByClient = call.decides !== false;
-      const session = await openNewStep(request, depsOf(request, isDecidedByClient, call.hostEnv), {
-        lease,
-        isDecidedByClient,
-      });
-      if (decide !== undefined) deciders.connect(keyOf(request), decide);
-      const kept =
-        call.lease === undefined || watch === undefined
-          ? undefined
-          : await keepNew(watch, session, call.lease);
-      const held = kept === undefined || lease === undefined ? undefined : { kept, lease };
-      return track(request, { session, result: execute(session) }, held);
+      return inTurn(request, () => startInTurn(request, call, decide));
     },
     async adopt(name, keeper, decide) {
       if (decide !== undefined) deciders.connect(keyOf(name), decide);
-      if (runsByKey.has(keyOf(name))) return 'owned';
-      let held: HeldLease | undefined;
-      let planned: RunPlan | undefined;
-      const connection: { session?: StepSession } = {};
-      const adopted = await adoptRun(
-        { runsDir: options.runsDir, ...name },
-        {
-          ...depsOf(name, false),
-          authorize: (question) =>
-            planned?.isDecidedByClient === true
-              ? deciders.ask(keyOf(name), question)
-              : deps.authorize(question),
-        },
-        async (plan, epoch, endLater) => {
-          planned = plan;
-          held = await keepAdopted({ ...options, name, keeper, plan, epoch, connection, endLater });
-        },
-      );
-      if (adopted.session === undefined || adopted.result === undefined) {
-        held?.kept.release();
-        return adopted.kind;
-      }
-      connection.session = adopted.session;
-      track(name, { session: adopted.session, result: adopted.result }, held);
-      return adopted.kind;
+      return inTurn(name, () => adoptInTurn(name, keeper));
     },
     decide: (name, decide) => deciders.connect(keyOf(name), decide),
     find: (name) => runsByKey.get(keyOf(name)),
     acknowledge: (name) => releaseHeld(keyOf(name)),
-    size: () => runsByKey.size + heldByKey.size,
+    size: () => runsByKey.size + heldByKey.size + openingByKey.size,
   };
 }
 

@@ -55,10 +55,13 @@ export async function supervise(options: SupervisorOptions): Promise<void> {
   const finished = new Promise<void>((resolve) => {
     finish = resolve;
   });
+  const isIdle = (): boolean => runs.size() === 0 && connections.size === 0;
   const considerEnding = (): void => {
     idle?.cancel();
-    if (runs.size() > 0 || connections.size > 0) return;
-    idle = deps.clock.setTimer(options.idleExitMs, finish);
+    if (!isIdle()) return;
+    idle = deps.clock.setTimer(options.idleExitMs, () => {
+      if (isIdle()) finish();
+    });
   };
   const runs: SupervisedRuns = createSupervisedRuns({
     runsDir: options.runsDir,
