@@ -17,6 +17,7 @@ import {
 
 import type { EndRequest, StepExit, WorkerExecutor } from './executor.ts';
 import { wasEndedByGuard } from './guard.ts';
+import type { Host } from './host.ts';
 import { identifySelf, parseIdentity, PREPARED_BY, prepareWriting, type StepDeps } from './open-step.ts';
 import { createAttachedExecutor, createSweepingExecutor } from './process-executor.ts';
 import { isProcessAlive, type ProcessIdentity } from './process-table.ts';
@@ -61,7 +62,8 @@ export type BeforeTakeover = (
 ) => Promise<void>;
 
 /**
- * Looks at a run, and takes it over when it has no living owner.
+ * Looks at a run, and takes it over when it has no living owner, or is ours already: the caller knows that it does not
+ * look after the run.
  *
  * @param location - which run
  * @param deps - clock, host and ports
@@ -82,18 +84,36 @@ export async function adoptRun(
 
   const plan = readPlan(paths.runDir);
   const ends: EndRequest[] = [];
-  await beforeTakeover(plan, (owner?.epoch ?? 0) + 1, (end) => ends.push(end));
-  if (!claimRun(paths.runDir, identifySelf(deps.host), owner, deps.socketPath)) return { kind: 'owned' };
+  const isOurs = owner !== undefined && isSelf(owner, deps.host);
+  await beforeTakeover(plan, isOurs ? owner.epoch : (owner?.epoch ?? 0) + 1, (end) => ends.push(end));
+  if (!isOurs && !claimRun(paths.runDir, identifySelf(deps.host), owner, deps.socketPath))
+    return { kind: 'owned' };
   // The former owner may have finished between our first look and its death.
   const finishedSince = readFinished(paths);
   if (finishedSince !== undefined) return { kind: 'finished', result: Promise.resolve(finishedSince) };
   return takeOver(paths, meta, plan, deps, ends[0]);
 }
 
-/** Whether the run's owner, or whoever prepared it and is about to become one, is alive. */
+/** Whether this process is the run's owner. */
+export function isOwnRun(runDir: string, host: Host): boolean {
+  const owner = readOwner(runDir);
+  return owner !== undefined && isSelf(owner, host);
+}
+
+function isSelf(identity: ProcessIdentity, host: Host): boolean {
+  const self = identifySelf(host);
+  return (
+    identity.pid === self.pid &&
+    identity.startTime === self.startTime &&
+    (identity.bootId ?? '') === (self.bootId ?? '')
+  );
+}
+
+/** Whether the run's owner, or whoever prepared it and is about to become one, is alive, and not we. */
 function isLookedAfter(owner: RunOwner | undefined, meta: RunMeta, deps: StepDeps): boolean {
   const identity: ProcessIdentity | undefined = owner ?? parseIdentity(meta.versions?.[PREPARED_BY]);
-  return identity !== undefined && isProcessAlive(deps.host.processes, identity);
+  if (identity === undefined || isSelf(identity, deps.host)) return false;
+  return isProcessAlive(deps.host.processes, identity);
 }
 
 /** The result, if it is whole; a damaged one is written anew, from the state that was durable. */
@@ -117,22 +137,27 @@ async function takeOver(
   const request = plan === undefined ? requestFromMeta(paths, meta) : restoreRequest(plan.request);
   const shared = prepareWriting(request, deps);
   const writer = await reopenSafely(paths, shared.writerOptions, shared.redactor);
-  const formerEnd = await findFormerEnd(paths);
-  const found = examine(paths, plan, deps, writer.state());
-  const session = openSession({
-    ...deps,
-    ...shared,
-    request,
-    writer,
-    startedMonotonicMs: plan !== undefined && isSameBoot(plan, deps) ? plan.startedMonotonicMs : Number.NaN,
-    startedAtMs: writer.state().startedAt ?? meta.createdAt,
-    isAdopted: true,
-    formerEnd: formerEnd ?? (wasEndedByGuard(paths.runDir) ? ENDED_BY_GUARD : undefined),
-  });
-  shared.connect(session);
-  session.note('run_adopted', `Adopted: ${found.kind}`, { kind: found.kind });
-  if (end !== undefined) session.requestEnd(end);
-  return { kind: found.kind, session, result: finish(found.executor, session) };
+  try {
+    const formerEnd = await findFormerEnd(paths);
+    const found = examine(paths, plan, deps, writer.state());
+    const session = openSession({
+      ...deps,
+      ...shared,
+      request,
+      writer,
+      startedMonotonicMs: plan !== undefined && isSameBoot(plan, deps) ? plan.startedMonotonicMs : Number.NaN,
+      startedAtMs: writer.state().startedAt ?? meta.createdAt,
+      isAdopted: true,
+      formerEnd: formerEnd ?? (wasEndedByGuard(paths.runDir) ? ENDED_BY_GUARD : undefined),
+    });
+    shared.connect(session);
+    session.note('run_adopted', `Adopted: ${found.kind}`, { kind: found.kind });
+    if (end !== undefined) session.requestEnd(end);
+    return { kind: found.kind, session, result: finish(found.executor, session) };
+  } catch (error) {
+    await writer.close();
+    throw error;
+  }
 }
 
 async function finish(executor: WorkerExecutor, session: StepSession): Promise<StepResult> {

@@ -65,4 +65,17 @@ describe('createSupervisedRuns', () => {
     await expect(started).rejects.toThrow('no keeper');
     expect(sizes).toEqual([0]);
   });
+
+  test('given a start whose lease cannot be kept, when its run is adopted, it is closed as never started', async () => {
+    const { runs, call, keeper } = setupTable();
+    const started = runs.start(call, undefined);
+    keeper.resolve({ keep: () => Promise.reject(new Error('no guard')), stop: () => undefined });
+    await expect(started).rejects.toThrow('no guard');
+    const name = { taskId: 'task', runId: 'run-1' };
+
+    const kind = await runs.adopt(name, undefined, undefined);
+
+    expect(kind).toBe('never-started');
+    expect(await runs.find(name)?.result).toMatchObject({ outcome: 'lost' });
+  });
 });
