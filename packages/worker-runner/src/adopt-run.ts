@@ -2,7 +2,7 @@
  * Takes over one run that a dead process left, and settles it by what is on disk and in the process table.
  * Invariant: a run has one owner; it is taken over only from an identity (pid, start time, boot) that is proved dead.
  */
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import {
@@ -10,9 +10,12 @@ import {
   openRun,
   reopenRun,
   resolveRunPaths,
+  type Redactor,
   type RunMeta,
   type RunPaths,
   type RunState,
+  type RunWriter,
+  type RunWriterOptions,
 } from '@conductor-run/logging';
 
 import type { EndRequest, StepExit, WorkerExecutor } from './executor.ts';
@@ -134,9 +137,12 @@ async function takeOver(
   deps: StepDeps,
   end: EndRequest | undefined,
 ): Promise<Adoption> {
-  const request = plan === undefined ? requestFromMeta(paths, meta) : restoreRequest(plan.request);
-  const shared = prepareWriting(request, deps);
-  const writer = await reopenSafely(paths, shared.writerOptions, shared.redactor);
+  const known = plan === undefined ? requestFromMeta(paths, meta) : restoreRequest(plan.request);
+  const shared = prepareWriting(known, deps);
+  const { writer, isCut } = await reopenSafely(paths, shared.writerOptions, shared.redactor);
+  const request: CheckedRequest = isCut
+    ? { ...known, checkpoint: { ...known.checkpoint, mode: 'disabled' } }
+    : known;
   try {
     const formerEnd = await findFormerEnd(paths);
     const found = examine(paths, plan, deps, writer.state());
@@ -152,7 +158,13 @@ async function takeOver(
     });
     shared.connect(session);
     session.note('run_adopted', `Adopted: ${found.kind}`, { kind: found.kind });
+    if (isCut) session.note('runner_warning', CUT_WORDS, {}, 'warn');
     if (end !== undefined) session.requestEnd(end);
+    if (plan === undefined && found.kind === 'running') {
+      // Its lease may have run out: there is no time for grace.
+      session.requestEnd(PLAN_LOST);
+      session.requestEnd(PLAN_LOST);
+    }
     return { kind: found.kind, session, result: finish(found.executor, session) };
   } catch (error) {
     await writer.close();
@@ -231,17 +243,22 @@ function isEndRequest(type: string): boolean {
   return type === 'end_requested';
 }
 
-/** Without a plan the secrets are gone: what a redactor had not yet copied is then not copied at all. */
+/** Without a plan the secrets are not known: what is not in the record yet and may hold one is left out of it. */
 async function reopenSafely(
   paths: RunPaths,
-  options: Parameters<typeof reopenRun>[1],
-  redactor: StepSession['options']['redactor'],
-): ReturnType<typeof reopenRun> {
+  options: RunWriterOptions,
+  redactor: Redactor,
+): Promise<{ readonly writer: RunWriter; readonly isCut: boolean }> {
   try {
-    return await reopenRun(paths, options);
+    return { writer: await reopenRun(paths, options), isCut: false };
   } catch (error) {
     if (!(error instanceof LoggingError) || error.code !== 'redactor-required') throw error;
-    return reopenRun(paths, { ...options, redactor });
+    rmSync(join(paths.runDir, WRAPPER_FILES.events), { force: true });
+    const discarding: Redactor = {
+      ...redactor,
+      step: (bytes) => ({ output: new Uint8Array(), consumed: bytes.byteLength }),
+    };
+    return { writer: await reopenRun(paths, { ...options, redactor: discarding }), isCut: true };
   }
 }
 
@@ -273,4 +290,10 @@ function requestFromMeta(paths: RunPaths, meta: RunMeta): CheckedRequest {
 
 const WORKER_KINDS = ['shell', 'agent', 'git', 'function'] as const;
 
+const CUT_WORDS =
+  'The plan of the run is lost: output and events that could not be cleared of its secrets were discarded';
+const PLAN_LOST: EndRequest = {
+  reason: 'runner_failed',
+  text: 'Its plan is lost: its limits and its lease are not known',
+};
 const ENDED_BY_GUARD: EndRequest = { reason: 'lease_lost', text: 'Ended by the guard' };

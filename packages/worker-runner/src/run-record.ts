@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 
 import { systemCodeOf } from './errors.ts';
-import { readIfThere, writePrivate, writeWhole } from './files.ts';
+import { readIfThere, syncDirectory, writePrivate, writeWhole } from './files.ts';
 import type { ProcessIdentity } from './process-table.ts';
 import type { CheckedRequest } from './request-schema.ts';
 import { RESULT_FILE } from './result-schema.ts';
@@ -41,14 +41,16 @@ export interface PlannedLease {
   readonly holdAfterEndMs: number;
 }
 
-/** Writes the plan. Must come before the spawn. */
+/** Writes the plan. Must come before the spawn. One without which secrets or a lease are forgotten survives a power cut. */
 export function writePlan(runDir: string, plan: RunPlan): void {
   const request: CheckedRequest = {
     ...plan.request,
     stdin: undefined,
     runtime: { ...plan.request.runtime, env: {} },
   };
-  writeWhole(join(runDir, PLAN_FILE), JSON.stringify({ ...plan, request }));
+  const durable = plan.lease !== undefined || request.secrets.length > 0;
+  writeWhole(join(runDir, PLAN_FILE), JSON.stringify({ ...plan, request }), { durable });
+  if (durable) syncDirectory(runDir);
 }
 
 /** Reads the plan; `undefined` when there is none, or it was torn by a power cut. */
