@@ -84,12 +84,28 @@ export interface RunOwner extends ProcessIdentity {
 
 /** The present owner, alive or dead. */
 export function readOwner(runDir: string): RunOwner | undefined {
-  const epochs = readdirSync(runDir).flatMap((name) => {
+  const epochs = readEpochs(runDir);
+  return epochs.length === 0 ? undefined : readOwnerOf(runDir, Math.max(...epochs));
+}
+
+/** Every owner whose number has not been cleared away, in no particular order. */
+export function readOwners(runDir: string): readonly RunOwner[] {
+  return readEpochs(runDir).map((epoch) => readOwnerOf(runDir, epoch));
+}
+
+/** Clears a number away. Whoever does makes sure that nobody can take it again. */
+export function removeOwner(runDir: string, epoch: number): void {
+  rmSync(ownerPath(runDir, epoch), { force: true });
+}
+
+function readEpochs(runDir: string): readonly number[] {
+  return readdirSync(runDir).flatMap((name) => {
     const epoch = OWNER_PATTERN.exec(name)?.[1];
     return epoch === undefined ? [] : [Number(epoch)];
   });
-  if (epochs.length === 0) return undefined;
-  const epoch = Math.max(...epochs);
+}
+
+function readOwnerOf(runDir: string, epoch: number): RunOwner {
   const parsed = ownerSchema.safeParse(readJson(ownerPath(runDir, epoch)));
   // An unreadable owner is nobody's: its epoch is taken, its identity matches no process.
   return parsed.success
