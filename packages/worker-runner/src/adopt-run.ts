@@ -97,10 +97,14 @@ export async function adoptRun(
   return takeOver(paths, meta, plan, deps, ends[0]);
 }
 
-/** Whether this process is the run's owner. */
+/** Whether this process is the run's owner; false when the run cannot be read, or is not there. */
 export function isOwnRun(runDir: string, host: Host): boolean {
-  const owner = readOwner(runDir);
-  return owner !== undefined && isSelf(owner, host);
+  try {
+    const owner = readOwner(runDir);
+    return owner !== undefined && isSelf(owner, host);
+  } catch {
+    return false;
+  }
 }
 
 function isSelf(identity: ProcessIdentity, host: Host): boolean {

@@ -23,14 +23,17 @@ export interface LeaseCare {
 
 /** The runs that wait for another try. */
 export interface StrandedRuns {
-  /** Keeps the run and calls `retry` after a pause that grows each time. Without a lease it is given up after some tries. */
+  /**
+   * Keeps the run and calls `retry` after a pause, which grows with each time until `delete`. Without a lease the run is
+   * given up after some tries.
+   */
   add(key: string, care: LeaseCare, retry: () => void): void;
   /** How the run's lease is kept. */
   find(key: string): LeaseCare | undefined;
-  /** The run is looked after again, or over. */
+  /** The run is over. */
   delete(key: string): void;
-  /** How many there are. */
-  size(): number;
+  /** Which there are. */
+  keys(): Iterable<string>;
 }
 
 /**
@@ -55,7 +58,7 @@ export function createStrandedRuns(clock: Clock): StrandedRuns {
     },
     find: (key) => runsByKey.get(key)?.care,
     delete: remove,
-    size: () => runsByKey.size,
+    keys: () => runsByKey.keys(),
   };
 }
 

@@ -121,6 +121,7 @@ export function createSupervisedRuns(options: SupervisedRunsOptions): Supervised
     runsByKey.set(key, run);
     run.result.then(
       () => {
+        stranded.delete(key);
         if (care.held !== undefined) holdAfterEnd(key, care.held);
         remove(key);
       },
@@ -186,20 +187,21 @@ export function createSupervisedRuns(options: SupervisedRunsOptions): Supervised
           held = renewed;
         },
       );
-      stranded.delete(key);
       const { kind, session, result } = adopted;
       if (session !== undefined && result !== undefined) {
         connection.session = session;
         track(name, { session, result }, { keeper, held });
-      } else if (held !== undefined) {
-        if (kind === 'finished' && former !== undefined) holdAfterEnd(key, held);
-        else held.kept.release();
+        return kind;
       }
+      stranded.delete(key);
+      if (kind === 'finished' && former !== undefined && held !== undefined) holdAfterEnd(key, held);
+      else held?.kept.release();
       return kind;
     } catch (error) {
       // It may be ours by now, with its step alive: its lease is not let go.
       if (held !== undefined || isOwnRun(resolveRunPaths(location).runDir, deps.host))
         strand(name, { keeper, held });
+      else stranded.delete(key);
       throw error;
     }
   };
@@ -218,7 +220,8 @@ export function createSupervisedRuns(options: SupervisedRunsOptions): Supervised
     decide: (name, decide) => deciders.connect(keyOf(name), decide),
     find: (name) => runsByKey.get(keyOf(name)),
     acknowledge: (name) => releaseHeld(keyOf(name)),
-    size: () => runsByKey.size + heldByKey.size + openingByKey.size + stranded.size(),
+    size: () =>
+      new Set([runsByKey, heldByKey, openingByKey, stranded].flatMap((some) => [...some.keys()])).size,
   };
 }
 

@@ -62,6 +62,8 @@ describe('a supervisor that owns a run', () => {
 
     expect(whileOpen).toBe(false);
     expect(result).toMatchObject({ outcome: 'completed', exitCode: 0, adopted: true });
+    // The pauses grow: a disk that stays full is not kept busy.
+    expect(result.lifecycleEvents.filter((event) => event.type === 'run_adopted').length).toBeLessThan(8);
     await until('the lease to be free', () => claimFileLease(bundle.rival, LEASE_MS));
   });
 });

@@ -78,4 +78,13 @@ describe('createSupervisedRuns', () => {
     expect(kind).toBe('never-started');
     expect(await runs.find(name)?.result).toMatchObject({ outcome: 'lost' });
   });
+
+  test('given a run that does not exist, when adopted, the error says so', async () => {
+    const { runs } = setupTable();
+
+    const adopting = runs.adopt({ taskId: 'task', runId: 'nowhere' }, undefined, undefined);
+
+    await expect(adopting).rejects.toMatchObject({ code: 'run-not-found' });
+    expect(runs.size()).toBe(0);
+  });
 });
