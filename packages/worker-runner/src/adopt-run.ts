@@ -2,7 +2,7 @@
  * Takes over one run that a dead process left, and settles it by what is on disk and in the process table.
  * Invariant: a run has one owner; it is taken over only from an identity (pid, start time, boot) that is proved dead.
  */
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import {
@@ -10,13 +10,17 @@ import {
   openRun,
   reopenRun,
   resolveRunPaths,
+  type Redactor,
   type RunMeta,
   type RunPaths,
   type RunState,
+  type RunWriter,
+  type RunWriterOptions,
 } from '@conductor-run/logging';
 
 import type { EndRequest, StepExit, WorkerExecutor } from './executor.ts';
 import { wasEndedByGuard } from './guard.ts';
+import type { Host } from './host.ts';
 import { identifySelf, parseIdentity, PREPARED_BY, prepareWriting, type StepDeps } from './open-step.ts';
 import { createAttachedExecutor, createSweepingExecutor } from './process-executor.ts';
 import { isProcessAlive, type ProcessIdentity } from './process-table.ts';
@@ -61,7 +65,8 @@ export type BeforeTakeover = (
 ) => Promise<void>;
 
 /**
- * Looks at a run, and takes it over when it has no living owner.
+ * Looks at a run, and takes it over when it has no living owner, or is ours already: the caller knows that it does not
+ * look after the run.
  *
  * @param location - which run
  * @param deps - clock, host and ports
@@ -82,18 +87,40 @@ export async function adoptRun(
 
   const plan = readPlan(paths.runDir);
   const ends: EndRequest[] = [];
-  await beforeTakeover(plan, (owner?.epoch ?? 0) + 1, (end) => ends.push(end));
-  if (!claimRun(paths.runDir, identifySelf(deps.host), owner, deps.socketPath)) return { kind: 'owned' };
+  const isOurs = owner !== undefined && isSelf(owner, deps.host);
+  await beforeTakeover(plan, isOurs ? owner.epoch : (owner?.epoch ?? 0) + 1, (end) => ends.push(end));
+  if (!isOurs && !claimRun(paths.runDir, identifySelf(deps.host), owner, deps.socketPath))
+    return { kind: 'owned' };
   // The former owner may have finished between our first look and its death.
   const finishedSince = readFinished(paths);
   if (finishedSince !== undefined) return { kind: 'finished', result: Promise.resolve(finishedSince) };
   return takeOver(paths, meta, plan, deps, ends[0]);
 }
 
-/** Whether the run's owner, or whoever prepared it and is about to become one, is alive. */
+/** Whether this process is the run's owner; false when the run cannot be read, or is not there. */
+export function isOwnRun(runDir: string, host: Host): boolean {
+  try {
+    const owner = readOwner(runDir);
+    return owner !== undefined && isSelf(owner, host);
+  } catch {
+    return false;
+  }
+}
+
+function isSelf(identity: ProcessIdentity, host: Host): boolean {
+  const self = identifySelf(host);
+  return (
+    identity.pid === self.pid &&
+    identity.startTime === self.startTime &&
+    (identity.bootId ?? '') === (self.bootId ?? '')
+  );
+}
+
+/** Whether the run's owner, or whoever prepared it and is about to become one, is alive, and not we. */
 function isLookedAfter(owner: RunOwner | undefined, meta: RunMeta, deps: StepDeps): boolean {
   const identity: ProcessIdentity | undefined = owner ?? parseIdentity(meta.versions?.[PREPARED_BY]);
-  return identity !== undefined && isProcessAlive(deps.host.processes, identity);
+  if (identity === undefined || isSelf(identity, deps.host)) return false;
+  return isProcessAlive(deps.host.processes, identity);
 }
 
 /** The result, if it is whole; a damaged one is written anew, from the state that was durable. */
@@ -114,25 +141,39 @@ async function takeOver(
   deps: StepDeps,
   end: EndRequest | undefined,
 ): Promise<Adoption> {
-  const request = plan === undefined ? requestFromMeta(paths, meta) : restoreRequest(plan.request);
-  const shared = prepareWriting(request, deps);
-  const writer = await reopenSafely(paths, shared.writerOptions, shared.redactor);
-  const formerEnd = await findFormerEnd(paths);
-  const found = examine(paths, plan, deps, writer.state());
-  const session = openSession({
-    ...deps,
-    ...shared,
-    request,
-    writer,
-    startedMonotonicMs: plan !== undefined && isSameBoot(plan, deps) ? plan.startedMonotonicMs : Number.NaN,
-    startedAtMs: writer.state().startedAt ?? meta.createdAt,
-    isAdopted: true,
-    formerEnd: formerEnd ?? (wasEndedByGuard(paths.runDir) ? ENDED_BY_GUARD : undefined),
-  });
-  shared.connect(session);
-  session.note('run_adopted', `Adopted: ${found.kind}`, { kind: found.kind });
-  if (end !== undefined) session.requestEnd(end);
-  return { kind: found.kind, session, result: finish(found.executor, session) };
+  const known = plan === undefined ? requestFromMeta(paths, meta) : restoreRequest(plan.request);
+  const shared = prepareWriting(known, deps);
+  const { writer, isCut } = await reopenSafely(paths, shared.writerOptions, shared.redactor);
+  const request: CheckedRequest = isCut
+    ? { ...known, checkpoint: { ...known.checkpoint, mode: 'disabled' } }
+    : known;
+  try {
+    const formerEnd = await findFormerEnd(paths);
+    const found = examine(paths, plan, deps, writer.state());
+    const session = openSession({
+      ...deps,
+      ...shared,
+      request,
+      writer,
+      startedMonotonicMs: plan !== undefined && isSameBoot(plan, deps) ? plan.startedMonotonicMs : Number.NaN,
+      startedAtMs: writer.state().startedAt ?? meta.createdAt,
+      isAdopted: true,
+      formerEnd: formerEnd ?? (wasEndedByGuard(paths.runDir) ? ENDED_BY_GUARD : undefined),
+    });
+    shared.connect(session);
+    session.note('run_adopted', `Adopted: ${found.kind}`, { kind: found.kind });
+    if (isCut) session.note('runner_warning', CUT_WORDS, {}, 'warn');
+    if (end !== undefined) session.requestEnd(end);
+    if (plan === undefined && found.kind === 'running') {
+      // Its lease may have run out: there is no time for grace.
+      session.requestEnd(PLAN_LOST);
+      session.requestEnd(PLAN_LOST);
+    }
+    return { kind: found.kind, session, result: finish(found.executor, session) };
+  } catch (error) {
+    await writer.close();
+    throw error;
+  }
 }
 
 async function finish(executor: WorkerExecutor, session: StepSession): Promise<StepResult> {
@@ -206,17 +247,22 @@ function isEndRequest(type: string): boolean {
   return type === 'end_requested';
 }
 
-/** Without a plan the secrets are gone: what a redactor had not yet copied is then not copied at all. */
+/** Without a plan the secrets are not known: what is not in the record yet and may hold one is left out of it. */
 async function reopenSafely(
   paths: RunPaths,
-  options: Parameters<typeof reopenRun>[1],
-  redactor: StepSession['options']['redactor'],
-): ReturnType<typeof reopenRun> {
+  options: RunWriterOptions,
+  redactor: Redactor,
+): Promise<{ readonly writer: RunWriter; readonly isCut: boolean }> {
   try {
-    return await reopenRun(paths, options);
+    return { writer: await reopenRun(paths, options), isCut: false };
   } catch (error) {
     if (!(error instanceof LoggingError) || error.code !== 'redactor-required') throw error;
-    return reopenRun(paths, { ...options, redactor });
+    rmSync(join(paths.runDir, WRAPPER_FILES.events), { force: true });
+    const discarding: Redactor = {
+      ...redactor,
+      step: (bytes) => ({ output: new Uint8Array(), consumed: bytes.byteLength }),
+    };
+    return { writer: await reopenRun(paths, { ...options, redactor: discarding }), isCut: true };
   }
 }
 
@@ -248,4 +294,10 @@ function requestFromMeta(paths: RunPaths, meta: RunMeta): CheckedRequest {
 
 const WORKER_KINDS = ['shell', 'agent', 'git', 'function'] as const;
 
+const CUT_WORDS =
+  'The plan of the run is lost: output and events that could not be cleared of its secrets were discarded';
+const PLAN_LOST: EndRequest = {
+  reason: 'runner_failed',
+  text: 'Its plan is lost: its limits and its lease are not known',
+};
 const ENDED_BY_GUARD: EndRequest = { reason: 'lease_lost', text: 'Ended by the guard' };

@@ -40,6 +40,16 @@ export function writeWhole(path: string, content: string, options: { durable?: b
   renameSync(temporary, path);
 }
 
+/** The names in a directory are on the disk when this returns. */
+export function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Tells of changes, for callers that poll as well: where the system has no watches left, the poll does all the work. */
 export function watchPath(path: string, onChange: () => void): FSWatcher | undefined {
   try {

@@ -98,26 +98,26 @@ export async function openNewStep(
   try {
     takeOwnership(paths, self, deps.socketPath);
     writePlan(paths.runDir, { request, startedMonotonicMs, bootId: self.bootId, ...planned });
+    const session = openSession({
+      ...deps,
+      ...shared,
+      request,
+      writer,
+      startedMonotonicMs,
+      startedAtMs,
+      isAdopted: false,
+    });
+    shared.connect(session);
+    session.note('run_prepared', `Prepared ${request.stepName}, attempt ${request.attempt}`);
+    if (request.checkpoint.mode === 'capture') {
+      session.note('checkpoint_slot_reserved', 'Checkpoints will be taken');
+      void session.checkpoints.reserve();
+    }
+    return session;
   } catch (error) {
     await writer.close();
     throw error;
   }
-  const session = openSession({
-    ...deps,
-    ...shared,
-    request,
-    writer,
-    startedMonotonicMs,
-    startedAtMs,
-    isAdopted: false,
-  });
-  shared.connect(session);
-  session.note('run_prepared', `Prepared ${request.stepName}, attempt ${request.attempt}`);
-  if (request.checkpoint.mode === 'capture') {
-    session.note('checkpoint_slot_reserved', 'Checkpoints will be taken');
-    void session.checkpoints.reserve();
-  }
-  return session;
 }
 
 /** What a writer and a session of the same run share. */

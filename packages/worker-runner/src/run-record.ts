@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 
 import { systemCodeOf } from './errors.ts';
-import { readIfThere, writePrivate, writeWhole } from './files.ts';
+import { readIfThere, syncDirectory, writePrivate, writeWhole } from './files.ts';
 import type { ProcessIdentity } from './process-table.ts';
 import type { CheckedRequest } from './request-schema.ts';
 import { RESULT_FILE } from './result-schema.ts';
@@ -41,14 +41,16 @@ export interface PlannedLease {
   readonly holdAfterEndMs: number;
 }
 
-/** Writes the plan. Must come before the spawn. */
+/** Writes the plan. Must come before the spawn. One without which secrets or a lease are forgotten survives a power cut. */
 export function writePlan(runDir: string, plan: RunPlan): void {
   const request: CheckedRequest = {
     ...plan.request,
     stdin: undefined,
     runtime: { ...plan.request.runtime, env: {} },
   };
-  writeWhole(join(runDir, PLAN_FILE), JSON.stringify({ ...plan, request }));
+  const durable = plan.lease !== undefined || request.secrets.length > 0;
+  writeWhole(join(runDir, PLAN_FILE), JSON.stringify({ ...plan, request }), { durable });
+  if (durable) syncDirectory(runDir);
 }
 
 /** Reads the plan; `undefined` when there is none, or it was torn by a power cut. */
@@ -82,12 +84,28 @@ export interface RunOwner extends ProcessIdentity {
 
 /** The present owner, alive or dead. */
 export function readOwner(runDir: string): RunOwner | undefined {
-  const epochs = readdirSync(runDir).flatMap((name) => {
+  const epochs = readEpochs(runDir);
+  return epochs.length === 0 ? undefined : readOwnerOf(runDir, Math.max(...epochs));
+}
+
+/** Every owner whose number has not been cleared away, in no particular order. */
+export function readOwners(runDir: string): readonly RunOwner[] {
+  return readEpochs(runDir).map((epoch) => readOwnerOf(runDir, epoch));
+}
+
+/** Clears a number away. Whoever does makes sure that nobody can take it again. */
+export function removeOwner(runDir: string, epoch: number): void {
+  rmSync(ownerPath(runDir, epoch), { force: true });
+}
+
+function readEpochs(runDir: string): readonly number[] {
+  return readdirSync(runDir).flatMap((name) => {
     const epoch = OWNER_PATTERN.exec(name)?.[1];
     return epoch === undefined ? [] : [Number(epoch)];
   });
-  if (epochs.length === 0) return undefined;
-  const epoch = Math.max(...epochs);
+}
+
+function readOwnerOf(runDir: string, epoch: number): RunOwner {
   const parsed = ownerSchema.safeParse(readJson(ownerPath(runDir, epoch)));
   // An unreadable owner is nobody's: its epoch is taken, its identity matches no process.
   return parsed.success

@@ -132,16 +132,30 @@ export function followRun(
       try {
         await connection.call({ op: 'wait', taskId, runId });
       } catch (error) {
-        if (isDetached) return await new Promise<never>(() => undefined);
-        if (!isRecoverable(error)) throw error;
+        if (isDetached || !isRecoverable(error)) throw error;
       }
       const result = readStepResult(runDir);
       if (result !== undefined) return result;
-      connection = await reconnect(paths, connection, access);
+      connection.close();
+      connection = await reachSupervisor(paths.runsDir, access);
+      // What is asked over a closed connection fails: see below.
+      if (isDetached) connection.close();
+      await adoptOver(connection, paths, access);
     }
   };
-  // A connection that is left open keeps the supervisor from ending.
-  const result = waitForResult().finally(() => connection.close());
+  const waitUnlessDetached = async (): Promise<StepResult> => {
+    try {
+      const found = await waitForResult();
+      if (!isDetached) return found;
+    } catch (error) {
+      if (!isDetached) throw error;
+    } finally {
+      // A connection that is left open keeps the supervisor from ending.
+      connection.close();
+    }
+    return new Promise<never>(() => undefined);
+  };
+  const result = waitUnlessDetached();
   // Whoever never asks for the result must not be ended by its failure.
   result.catch(() => undefined);
   return {
@@ -168,15 +182,11 @@ export function followRun(
 }
 
 /** The next supervisor adopts the run before it is asked to wait for it. */
-async function reconnect(
-  paths: RunPaths,
-  former: SupervisorConnection,
-  access: FollowAccess,
-): Promise<SupervisorConnection> {
-  former.close();
-  const connection = await reachSupervisor(paths.runsDir, access);
-  const { taskId, runId } = paths;
-  const { keeper, authorize } = access;
+async function adoptOver(
+  connection: SupervisorConnection,
+  { taskId, runId }: RunPaths,
+  { keeper, authorize, clock }: FollowAccess,
+): Promise<void> {
   await connection.call({
     op: 'adopt',
     taskId,
@@ -185,8 +195,7 @@ async function reconnect(
     ...(keeper === undefined ? {} : { keeper }),
   });
   // Owned by a process that is just dying, or closing the run: asked again in a moment.
-  await access.clock.sleep(RETRY_MS);
-  return connection;
+  await clock.sleep(RETRY_MS);
 }
 
 function isRecoverable(error: unknown): boolean {

@@ -1,27 +1,30 @@
 /**
  * The runs one supervisor looks after: their sessions, their leases, and who decides for them.
- * Invariant: a run is in the table from before its first process until its result is on disk and its lease let go.
+ * Invariant: a run is in the table from before its first process until its result is on disk and its lease let go; one
+ * that could not be taken over or closed is tried again.
  */
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import type { RunPaths } from '@conductor-run/logging';
+import { resolveRunPaths, type RunPaths } from '@conductor-run/logging';
 
-import { adoptRun, type AdoptionKind } from './adopt-run.ts';
+import { adoptRun, isOwnRun, type AdoptionKind } from './adopt-run.ts';
+import { createDeciders } from './deciders.ts';
 import { WorkerRunnerError } from './errors.ts';
-import type { Authorizer, AuthorizationAnswer, AuthorizationQuestion } from './event-channel.ts';
+import type { Authorizer } from './event-channel.ts';
 import type { ModuleSpec } from './lease.ts';
 import { keptRunOf, type KeptLease, type LeaseWatch } from './lease-watch.ts';
 import { openNewStep, type StepDeps } from './open-step.ts';
 import { createProcessExecutor } from './process-executor.ts';
 import type { StartCall, TravellingLease } from './protocol.ts';
-import { checkRequest } from './request-schema.ts';
+import { checkRequest, type CheckedRequest } from './request-schema.ts';
 import type { StepRequest } from './request.ts';
 import type { StepResult } from './result.ts';
 import type { PlannedLease, RunPlan } from './run-record.ts';
 import { executeSafely } from './run-step.ts';
 import { settleRun } from './settle.ts';
 import type { StepSession } from './step-session.ts';
+import { createStrandedRuns, type HeldLease, type LeaseCare } from './stranded-runs.ts';
 
 /** Lies in the run directory until somebody has taken note of the result of a run that had a lease. */
 const UNACKNOWLEDGED_FILE = 'unacknowledged';
@@ -50,7 +53,7 @@ export interface SupervisedRuns {
   find(name: RunName): SupervisedRun | undefined;
   /** Somebody has taken note of the result: the lease is let go. */
   acknowledge(name: RunName): void;
-  /** Runs at work, and runs whose lease is still held. */
+  /** Runs at work, being started or adopted, waiting for another try, and runs whose lease is still held. */
   size(): number;
 }
 
@@ -60,7 +63,7 @@ export interface SupervisedRunsOptions {
   readonly deps: StepDeps;
   /** The watch of a keeper; one per keeper. */
   readonly watchOf: (keeper: ModuleSpec) => Promise<LeaseWatch>;
-  /** Called when a run has left the table. */
+  /** Called when a run has left the table, and when a start or an adoption is over. */
   readonly onChange: () => void;
 }
 
@@ -73,8 +76,23 @@ export function createSupervisedRuns(options: SupervisedRunsOptions): Supervised
   const { deps } = options;
   const runsByKey = new Map<string, SupervisedRun>();
   const heldByKey = new Map<string, { release(): void }>();
+  const stranded = createStrandedRuns(deps.clock);
+  const openingByKey = new Map<string, Promise<unknown>>();
   const deciders = createDeciders();
 
+  /** Starts and adoptions of one run come after each other; none of them is overlooked while it is under way. */
+  const inTurn = async <T>(name: RunName, open: () => Promise<T>): Promise<T> => {
+    const key = keyOf(name);
+    while (openingByKey.has(key)) await openingByKey.get(key)?.catch(() => undefined);
+    const opening = open();
+    openingByKey.set(key, opening);
+    try {
+      return await opening;
+    } finally {
+      openingByKey.delete(key);
+      options.onChange();
+    }
+  };
   const remove = (key: string): void => {
     runsByKey.delete(key);
     deciders.forget(key);
@@ -85,21 +103,34 @@ export function createSupervisedRuns(options: SupervisedRunsOptions): Supervised
     heldByKey.delete(key);
     options.onChange();
   };
-  const track = (name: RunName, run: SupervisedRun, lease: HeldLease | undefined): SupervisedRun => {
+  const holdAfterEnd = (key: string, lease: HeldLease): void => {
+    heldByKey.set(
+      key,
+      holdOn(deps, lease, () => releaseHeld(key)),
+    );
+  };
+  const strand = (name: RunName, care: LeaseCare): void => {
+    stranded.add(keyOf(name), care, () => {
+      inTurn(name, () => adoptInTurn(name, undefined)).catch((error: unknown) =>
+        deps.logger.error({ err: error, ...name }, 'run.not-adopted'),
+      );
+    });
+  };
+  const track = (name: RunName, run: SupervisedRun, care: LeaseCare): SupervisedRun => {
     const key = keyOf(name);
     runsByKey.set(key, run);
-    const onEnd = (): void => {
-      if (lease !== undefined) {
-        const release = (): void => releaseHeld(key);
-        heldByKey.set(key, holdOn(deps, lease, release));
-      }
-      remove(key);
-    };
-    run.result.then(onEnd, (error: unknown) => {
-      deps.logger.error({ err: error, ...name }, 'run.not-settled');
-      lease?.kept.release();
-      remove(key);
-    });
+    run.result.then(
+      () => {
+        stranded.delete(key);
+        if (care.held !== undefined) holdAfterEnd(key, care.held);
+        remove(key);
+      },
+      (error: unknown) => {
+        deps.logger.error({ err: error, ...name }, 'run.not-settled');
+        strand(name, care);
+        remove(key);
+      },
+    );
     return run;
   };
 
@@ -113,59 +144,84 @@ export function createSupervisedRuns(options: SupervisedRunsOptions): Supervised
     authorize: isDecidedByClient ? (question) => deciders.ask(keyOf(name), question) : deps.authorize,
   });
 
+  const startInTurn = async (
+    request: CheckedRequest,
+    call: StartCall,
+    decide: Authorizer | undefined,
+  ): Promise<SupervisedRun> => {
+    const lease = call.lease === undefined ? undefined : plannedOf(call.lease);
+    // A keeper that cannot be made must be known before there is a record.
+    const keeper = call.lease === undefined ? undefined : toSpec(call.lease.keeper);
+    const watch = keeper === undefined ? undefined : await options.watchOf(keeper);
+    const isDecidedByClient = call.decides !== false;
+    const session = await openNewStep(request, depsOf(request, isDecidedByClient, call.hostEnv), {
+      lease,
+      isDecidedByClient,
+    });
+    if (decide !== undefined) deciders.connect(keyOf(request), decide);
+    const kept =
+      call.lease === undefined || watch === undefined ? undefined : await keepNew(watch, session, call.lease);
+    const held = kept === undefined || lease === undefined ? undefined : { kept, lease };
+    return track(request, { session, result: execute(session) }, { keeper, held });
+  };
+  const adoptInTurn = async (name: RunName, newKeeper: ModuleSpec | undefined): Promise<AdoptionKind> => {
+    const key = keyOf(name);
+    if (runsByKey.has(key)) return 'owned';
+    const former = stranded.find(key);
+    const keeper = newKeeper ?? former?.keeper;
+    let held = former?.held;
+    let planned: RunPlan | undefined;
+    const connection: { session?: StepSession } = {};
+    const location = { runsDir: options.runsDir, ...name };
+    const authorize: Authorizer = (question) =>
+      planned?.isDecidedByClient === true ? deciders.ask(key, question) : deps.authorize(question);
+    try {
+      const adopted = await adoptRun(
+        location,
+        { ...depsOf(name, false), authorize },
+        async (plan, epoch, endLater) => {
+          planned = plan;
+          const renewed = await keepAdopted({ ...options, name, keeper, plan, epoch, connection, endLater });
+          if (renewed === undefined) return;
+          held?.kept.release();
+          held = renewed;
+        },
+      );
+      const { kind, session, result } = adopted;
+      if (session !== undefined && result !== undefined) {
+        connection.session = session;
+        track(name, { session, result }, { keeper, held });
+        return kind;
+      }
+      stranded.delete(key);
+      if (kind === 'finished' && former !== undefined && held !== undefined) holdAfterEnd(key, held);
+      else held?.kept.release();
+      return kind;
+    } catch (error) {
+      // It may be ours by now, with its step alive: its lease is not let go.
+      if (held !== undefined || isOwnRun(resolveRunPaths(location).runDir, deps.host))
+        strand(name, { keeper, held });
+      else stranded.delete(key);
+      throw error;
+    }
+  };
+
   return {
     async start(call, decide) {
       const request = checkRequest(call.request as StepRequest);
       if (request.runtime.runsRootDir !== options.runsDir)
         throw foreignDirectory(request.runtime.runsRootDir, options);
-      const lease = call.lease === undefined ? undefined : plannedOf(call.lease);
-      // A keeper that cannot be made must be known before there is a record.
-      const watch = call.lease === undefined ? undefined : await options.watchOf(toSpec(call.lease.keeper));
-      const isDecidedByClient = call.decides !== false;
-      const session = await openNewStep(request, depsOf(request, isDecidedByClient, call.hostEnv), {
-        lease,
-        isDecidedByClient,
-      });
-      if (decide !== undefined) deciders.connect(keyOf(request), decide);
-      const kept =
-        call.lease === undefined || watch === undefined
-          ? undefined
-          : await keepNew(watch, session, call.lease);
-      const held = kept === undefined || lease === undefined ? undefined : { kept, lease };
-      return track(request, { session, result: execute(session) }, held);
+      return inTurn(request, () => startInTurn(request, call, decide));
     },
     async adopt(name, keeper, decide) {
       if (decide !== undefined) deciders.connect(keyOf(name), decide);
-      if (runsByKey.has(keyOf(name))) return 'owned';
-      let held: HeldLease | undefined;
-      let planned: RunPlan | undefined;
-      const connection: { session?: StepSession } = {};
-      const adopted = await adoptRun(
-        { runsDir: options.runsDir, ...name },
-        {
-          ...depsOf(name, false),
-          authorize: (question) =>
-            planned?.isDecidedByClient === true
-              ? deciders.ask(keyOf(name), question)
-              : deps.authorize(question),
-        },
-        async (plan, epoch, endLater) => {
-          planned = plan;
-          held = await keepAdopted({ ...options, name, keeper, plan, epoch, connection, endLater });
-        },
-      );
-      if (adopted.session === undefined || adopted.result === undefined) {
-        held?.kept.release();
-        return adopted.kind;
-      }
-      connection.session = adopted.session;
-      track(name, { session: adopted.session, result: adopted.result }, held);
-      return adopted.kind;
+      return inTurn(name, () => adoptInTurn(name, keeper));
     },
     decide: (name, decide) => deciders.connect(keyOf(name), decide),
     find: (name) => runsByKey.get(keyOf(name)),
     acknowledge: (name) => releaseHeld(keyOf(name)),
-    size: () => runsByKey.size + heldByKey.size,
+    size: () =>
+      new Set([runsByKey, heldByKey, openingByKey, stranded].flatMap((some) => [...some.keys()])).size,
   };
 }
 
@@ -173,12 +229,22 @@ async function execute(session: StepSession): Promise<StepResult> {
   return settleRun(session, await executeSafely(createProcessExecutor(), session));
 }
 
-interface HeldLease {
-  readonly kept: KeptLease;
-  readonly lease: PlannedLease;
+async function keepNew(watch: LeaseWatch, session: StepSession, lease: TravellingLease): Promise<KeptLease> {
+  try {
+    return await markAndKeep(watch, session, lease);
+  } catch (error) {
+    // Nothing of it was started: its record is closed by the next adoption.
+    session.stopWatching();
+    await session.options.writer.close();
+    throw error;
+  }
 }
 
-async function keepNew(watch: LeaseWatch, session: StepSession, lease: TravellingLease): Promise<KeptLease> {
+async function markAndKeep(
+  watch: LeaseWatch,
+  session: StepSession,
+  lease: TravellingLease,
+): Promise<KeptLease> {
   if (lease.holdAfterEndMs > 0) markUnacknowledged(session.options.writer.paths);
   const { leaseMs, expiresAtMonotonicMs } = lease;
   const stepLease = {
@@ -236,43 +302,6 @@ function holdOn(deps: StepDeps, held: HeldLease, release: () => void): { release
     release() {
       timer.cancel();
       held.kept.release();
-    },
-  };
-}
-
-/** Questions wait until somebody who decides is connected: a step is never allowed something because nobody was there. */
-function createDeciders(): {
-  connect(key: string, decide: Authorizer): void;
-  ask(key: string, question: AuthorizationQuestion): Promise<AuthorizationAnswer>;
-  forget(key: string): void;
-} {
-  const decideByKey = new Map<string, Authorizer>();
-  const waiting = new Map<string, (() => void)[]>();
-  return {
-    connect(key, decide) {
-      decideByKey.set(key, decide);
-      for (const wake of waiting.get(key) ?? []) wake();
-      waiting.delete(key);
-    },
-    forget(key) {
-      decideByKey.delete(key);
-      waiting.delete(key);
-    },
-    async ask(key, question) {
-      for (;;) {
-        const decide = decideByKey.get(key);
-        try {
-          if (decide !== undefined) return await decide(question);
-        } catch {
-          // The one who decides is gone; the next one is asked again.
-          if (decideByKey.get(key) === decide) decideByKey.delete(key);
-        }
-        if (!decideByKey.has(key)) {
-          await new Promise<void>((resolve) => {
-            waiting.set(key, [...(waiting.get(key) ?? []), resolve]);
-          });
-        }
-      }
     },
   };
 }

@@ -2,7 +2,7 @@
  * The supervisor: one small process per runs directory that outlives whoever asked it to run steps.
  * Invariant: it never ends while it looks after a run or holds a lease for one.
  */
-import { readdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { join } from 'node:path';
 
@@ -16,7 +16,7 @@ import { listenLines, type LineSocket } from './line-socket.ts';
 import { identifySelf, type StepDeps } from './open-step.ts';
 import { isProcessAlive } from './process-table.ts';
 import { parseCall, type SupervisorCall } from './protocol.ts';
-import { claimRun, readOwner } from './run-record.ts';
+import { claimRun, readOwner, readOwners, removeOwner } from './run-record.ts';
 import { createSupervisedRuns, toSpec, type SupervisedRuns } from './supervised-runs.ts';
 
 /** What a supervisor needs. */
@@ -55,10 +55,13 @@ export async function supervise(options: SupervisorOptions): Promise<void> {
   const finished = new Promise<void>((resolve) => {
     finish = resolve;
   });
+  const isIdle = (): boolean => runs.size() === 0 && connections.size === 0;
   const considerEnding = (): void => {
     idle?.cancel();
-    if (runs.size() > 0 || connections.size > 0) return;
-    idle = deps.clock.setTimer(options.idleExitMs, finish);
+    if (!isIdle()) return;
+    idle = deps.clock.setTimer(options.idleExitMs, () => {
+      if (isIdle()) finish();
+    });
   };
   const runs: SupervisedRuns = createSupervisedRuns({
     runsDir: options.runsDir,
@@ -83,16 +86,19 @@ export async function supervise(options: SupervisorOptions): Promise<void> {
   await close(server, socketPath, watches);
 }
 
-/** Owners of the directory are numbered like owners of a run: only a dead one is followed. */
-function becomeSupervisor(directory: string, socketPath: string, deps: StepDeps): boolean {
+/**
+ * Owners of the directory are numbered like owners of a run: only a dead one is followed. The two highest numbers are
+ * never cleared away, so whoever is held up before its claim, and gets a number that was, finds a higher one.
+ */
+function becomeSupervisor(directory: string, socketPath: string, { host }: StepDeps): boolean {
   const former = readOwner(directory);
-  if (former !== undefined && isProcessAlive(deps.host.processes, former)) return false;
-  if (!claimRun(directory, identifySelf(deps.host), former, socketPath)) return false;
-  const own = `owner.${(former?.epoch ?? 0) + 1}.json`;
-  for (const name of readdirSync(directory)) {
-    if (name.startsWith('owner.') && name.endsWith('.json') && name !== own)
-      rmSync(join(directory, name), { force: true });
-  }
+  if (former !== undefined && isProcessAlive(host.processes, former)) return false;
+  if (!claimRun(directory, identifySelf(host), former, socketPath)) return false;
+  const formerEpoch = former?.epoch ?? 0;
+  const others = readOwners(directory).filter(({ epoch }) => epoch !== formerEpoch + 1);
+  if (others.some((other) => other.epoch > formerEpoch || isProcessAlive(host.processes, other)))
+    return false;
+  for (const { epoch } of others) if (epoch < formerEpoch) removeOwner(directory, epoch);
   return true;
 }
 
