@@ -134,7 +134,7 @@ async function endAttempt(
     await deps.store.fail(lease, { error: message, retry: toRetryPolicy(job) });
     throw error;
   } finally {
-    lock?.release();
+    lock?.remove();
   }
 }
 

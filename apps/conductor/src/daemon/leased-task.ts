@@ -95,7 +95,7 @@ export async function adoptTasks(options: DaemonOptions): Promise<readonly LeftT
     const earlier = runs.filter((each) => each !== run && each.paths.taskId === taskId);
     for (const each of earlier) void acknowledgeWhenDone(each, options);
     if (lease === undefined || !config.jobs.has(lease.kind)) {
-      void acknowledgeWhenDone(run, options).finally(() => lock.release());
+      void acknowledgeWhenDone(run, options).finally(() => lock.remove());
       continue;
     }
     // A step that was attached to its process has nobody who renews its lease from here on: it may not go on.
@@ -148,7 +148,7 @@ async function endLeftTask(
     await acknowledgeRun(run.paths);
     return { taskId, results: [ended], recorded: outcome, summary, isLost: true };
   } finally {
-    lock.release();
+    lock.remove();
   }
 }
 
