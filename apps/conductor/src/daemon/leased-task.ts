@@ -14,13 +14,23 @@ import {
   startSupervised,
   type StepRequest,
   type StepResult,
+  WorkerRunnerError,
 } from '@conductor-run/worker-runner';
 
 import type { JobDefinition } from '../job-config.ts';
 import { type JobInput, parseJobInput } from '../job-input.ts';
 import { keeperModule } from '../lease.ts';
 import { lockTask, isTaskOrphaned, type OwnerLock } from '../owner-lock.ts';
-import { resumeTask, runTask, type TaskDeps, taskDirOf, type TaskOutcome, toRetryPolicy } from '../task.ts';
+import {
+  attemptLeft,
+  resumeTask,
+  runTask,
+  type TaskDeps,
+  taskDirOf,
+  type TaskOutcome,
+  toRetryPolicy,
+} from '../task.ts';
+import type { TaskPlace } from '../step-request.ts';
 import type { DaemonOptions } from './daemon.ts';
 
 /**
@@ -146,39 +156,58 @@ async function endLeftTask(
     const retry = toRetryPolicy(requireJob(lease, options));
     const { outcome } = await store.fail(lease, { error: summary, retry });
     await acknowledgeRun(run.paths);
-    return { taskId, results: [ended], recorded: outcome, summary, isLost: true };
-  } finally {
     lock.remove();
+    return { taskId, results: [ended], recorded: outcome, summary, isLost: true };
+  } catch (error) {
+    throw attemptLeft(`Cannot end task "${taskId}"`, error);
+  } finally {
+    lock.release();
   }
 }
 
 async function resumeLeftTask(lease: Lease, left: LeftRun, options: DaemonOptions): Promise<TaskOutcome> {
   const { run, lock } = left;
-  const result = left.result.then((ended) => {
-    options.observer.stepEnded(lease, ended);
-    return ended;
-  });
-  const job = requireJob(lease, options);
-  const reader = openRun(run.paths);
-  const { worktreePath, repoRoot, stepName } = reader.meta();
-  const { records } = await readCheckpoints(run.paths.checkpointsDir);
+  try {
+    const result = left.result.then((ended) => {
+      options.observer.stepEnded(lease, ended);
+      return ended;
+    });
+    // Awaited only once the place is known; until then its failure is nobody's.
+    result.catch(() => undefined);
+    const job = requireJob(lease, options);
+    const { place, stepName } = await placeOf(run.paths, lease, options);
+    using _cancelling = cancelOn(options, run);
+    return await follow(
+      lease,
+      parseJobInput(lease.kind, lease.payload),
+      options,
+      (deps) => resumeTask(job, lease, { place, stepName, result, lock }, deps),
+      run.paths,
+    );
+  } finally {
+    run.detach?.();
+    lock.release();
+  }
+}
+
+/** Where the steps of a task are run, as the record of one of them has it. */
+async function placeOf(
+  paths: RunPaths,
+  lease: Lease,
+  { config }: DaemonOptions,
+): Promise<{ readonly place: TaskPlace; readonly stepName: string }> {
+  const { worktreePath, repoRoot, stepName } = openRun(paths).meta();
+  const { records } = await readCheckpoints(paths.checkpointsDir);
   const snapshot = records.find((record) => record.type === 'git_diff');
   const place = {
-    taskId: run.paths.taskId,
+    taskId: paths.taskId,
     attempt: lease.attempt,
-    workDir: worktreePath ?? options.config.rootDir,
+    workDir: worktreePath ?? config.rootDir,
     repoRoot,
     baseRef: snapshot?.baseCommit ?? undefined,
-    runsDir: options.config.settings.runsDir,
+    runsDir: config.settings.runsDir,
   };
-  using _cancelling = cancelOn(options, run);
-  return await follow(
-    lease,
-    parseJobInput(lease.kind, lease.payload),
-    options,
-    (deps) => resumeTask(job, lease, { place, stepName, result, lock }, deps),
-    run.paths,
-  );
+  return { place, stepName };
 }
 
 /** Runs `work` with supervised steps and acknowledges each run when it is safe to forget. */
@@ -193,7 +222,13 @@ async function follow(
   const { settings } = config;
   let pending = adopted;
   const acknowledge = async (): Promise<void> => {
-    if (pending !== undefined) await acknowledgeRun(pending);
+    if (pending === undefined) return;
+    try {
+      await acknowledgeRun(pending);
+    } catch (error) {
+      // Its lease is let go a little later, and whoever adopts it finds that its job went on.
+      logger.warn({ err: error, runId: pending.runId }, 'run.not-acknowledged');
+    }
     pending = undefined;
   };
   const execute = async (request: StepRequest, current: Lease): Promise<StepResult> => {
@@ -210,21 +245,30 @@ async function follow(
         keeper: keeperModule(settings),
         holdAfterEndMs: HOLD_AFTER_END_MS,
       },
+    }).catch((error: unknown) => {
+      throw isRefusedUnstarted(error)
+        ? error
+        : attemptLeft(`Cannot start step "${stepName}" of task "${taskId}"`, error);
     });
-    // The new step keeps the lease from here on.
-    await acknowledge();
-    pending = resolveRunPaths({ runsDir: settings.runsDir, taskId, runId });
-    logger.info({ job: current.kind, taskId, runId, step: stepName }, 'step.started');
-    taskBell.ring(lease);
-    using _cancelling = cancelOn(options, step);
-    const result = await step.result;
-    options.observer.stepEnded(current, result);
-    const { outcome, exitCode, durationMs } = result;
-    logger.info(
-      { job: current.kind, taskId, runId, step: stepName, outcome, exitCode, durationMs },
-      'step.ended',
-    );
-    return result;
+    try {
+      // The new step keeps the lease from here on.
+      await acknowledge();
+      pending = resolveRunPaths({ runsDir: settings.runsDir, taskId, runId });
+      logger.info({ job: current.kind, taskId, runId, step: stepName }, 'step.started');
+      taskBell.ring(lease);
+      using _cancelling = cancelOn(options, step);
+      const result = await step.result;
+      options.observer.stepEnded(current, result);
+      const { outcome, exitCode, durationMs } = result;
+      logger.info(
+        { job: current.kind, taskId, runId, step: stepName, outcome, exitCode, durationMs },
+        'step.ended',
+      );
+      return result;
+    } catch (error) {
+      step.detach();
+      throw attemptLeft(`Cannot follow step "${stepName}" of task "${taskId}"`, error);
+    }
   };
   const outcome = await work({
     store,
@@ -244,6 +288,14 @@ async function follow(
   );
   taskBell.ring(lease);
   return outcome;
+}
+
+/** Whether a step was refused before there was a record of it; any other answer, or none, may come from one that runs. */
+function isRefusedUnstarted(error: unknown): boolean {
+  return (
+    error instanceof WorkerRunnerError &&
+    (error.code === 'invalid-request' || error.code === 'lease-keeper-unusable')
+  );
 }
 
 /** Ends a step when this node may no longer wait for it; until disposed. */
