@@ -77,46 +77,69 @@ export interface LeftTask {
  * @returns the tasks to go on with; runs that belong to no current attempt have been acknowledged
  */
 export async function adoptTasks(options: DaemonOptions): Promise<readonly LeftTask[]> {
-  const { store, config, logger } = options;
-  const runs = await adoptRuns(config.settings.runsDir, {
-    keeper: keeperModule(config.settings),
-    clock: options.io.clock,
-  });
-  const running = await store.list({ status: 'running', limit: 1_000 });
-  const jobsByTaskDir = new Map(running.jobs.map((job) => [job.runDir, job]));
-  const newestByTask = new Map<string, AdoptedRun>();
-  for (const run of runs) {
-    const known = newestByTask.get(run.paths.taskId);
-    // Run ids are ULIDs: the later step of a task has the larger one.
-    if (known === undefined || known.paths.runId < run.paths.runId) newestByTask.set(run.paths.taskId, run);
-  }
-  const left: LeftTask[] = [];
-  for (const run of runs) {
-    const { taskId, runId } = run.paths;
-    const { result } = run;
-    if (run.error !== undefined) logger.warn({ err: run.error, taskId, runId }, 'run.unreadable');
-    if (run.kind === 'foreign' || result === undefined || newestByTask.get(taskId) !== run) continue;
+  const { store, config } = options;
+  const { runsDir } = config.settings;
+  const locksByTask = new Map<string, OwnerLock>();
+  // Locked before its runs are listed: what a process did until the moment of its death is seen, and nothing comes after it.
+  const isWanted = (taskId: string): boolean => {
     // A live process, this one or another daemon or a `conductor run`, goes on with its task by itself.
     const lock = lockTask(taskDirOf(config.settings, taskId));
-    if (lock === undefined) continue;
-    const job = jobsByTaskDir.get(taskDirOf(config.settings, taskId));
-    const lease = job === undefined ? undefined : toLease(job);
-    logger.info({ taskId, runId, kind: run.kind, job: job?.kind }, 'run.adopted');
-    const earlier = runs.filter((each) => each !== run && each.paths.taskId === taskId);
-    for (const each of earlier) void acknowledgeWhenDone(each, options);
-    if (lease === undefined || !config.jobs.has(lease.kind)) {
-      void acknowledgeWhenDone(run, options).finally(() => lock.remove());
-      continue;
-    }
-    // A step that was attached to its process has nobody who renews its lease from here on: it may not go on.
-    const isUnkept = run.kind !== 'finished' && run.lease === undefined;
-    const found = { run, result, lock };
-    left.push({
-      lease,
-      resume: () => (isUnkept ? endLeftTask(lease, found, options) : resumeLeftTask(lease, found, options)),
+    if (lock !== undefined) locksByTask.set(taskId, lock);
+    return lock !== undefined;
+  };
+  let runs: readonly AdoptedRun[] = [];
+  try {
+    const keeper = keeperModule(config.settings);
+    runs = await adoptRuns(runsDir, { keeper, clock: options.io.clock, isWanted });
+    for (const run of runs) if (!locksByTask.has(run.paths.taskId)) run.detach?.();
+    const running = await store.list({ status: 'running', limit: 1_000 });
+    const jobsByTaskDir = new Map(running.jobs.map((job) => [job.runDir, job]));
+    return [...locksByTask].flatMap(([taskId, lock]) => {
+      const ofTask = runs.filter(({ paths }) => paths.taskId === taskId);
+      const task = takeTask(lock, ofTask, jobsByTaskDir.get(taskDirOf(config.settings, taskId)), options);
+      return task === undefined ? [] : [task];
     });
+  } catch (error) {
+    for (const run of runs) run.detach?.();
+    for (const lock of locksByTask.values()) lock.release();
+    throw error;
   }
-  return left;
+}
+
+/** One task whose lock is ours: to go on with, or `undefined` when its runs only have to be closed. */
+function takeTask(
+  lock: OwnerLock,
+  runs: readonly AdoptedRun[],
+  job: Job | undefined,
+  options: DaemonOptions,
+): LeftTask | undefined {
+  const { config, logger } = options;
+  for (const { error, paths } of runs) {
+    if (error !== undefined)
+      logger.warn({ err: error, taskId: paths.taskId, runId: paths.runId }, 'run.unreadable');
+  }
+  // Run ids are ULIDs: the later step of a task has the larger one.
+  const [run, ...earlier] = runs.toSorted((one, other) => (one.paths.runId < other.paths.runId ? 1 : -1));
+  if (run?.result === undefined) {
+    for (const each of earlier) each.detach?.();
+    lock.release();
+    return undefined;
+  }
+  const { result, paths } = run;
+  const lease = job === undefined ? undefined : toLease(job);
+  logger.info({ taskId: paths.taskId, runId: paths.runId, kind: run.kind, job: job?.kind }, 'run.adopted');
+  for (const each of earlier) void acknowledgeWhenDone(each, options);
+  if (lease === undefined || !config.jobs.has(lease.kind)) {
+    void acknowledgeWhenDone(run, options).finally(() => lock.remove());
+    return undefined;
+  }
+  // A step that was attached to its process has nobody who renews its lease from here on: it may not go on.
+  const isUnkept = run.kind !== 'finished' && run.lease === undefined;
+  const found = { run, result, lock };
+  return {
+    lease,
+    resume: () => (isUnkept ? endLeftTask(lease, found, options) : resumeLeftTask(lease, found, options)),
+  };
 }
 
 /**
@@ -317,11 +340,14 @@ async function acknowledgeWhenDone(run: AdoptedRun, { logger, stopping }: Daemon
   // Nobody waits for it: a daemon that stops lets go of it, and the next one finds it again.
   const letGo = (): void => run.detach?.();
   stopping.addEventListener('abort', letGo, { once: true });
+  if (stopping.aborted) letGo();
   try {
     await run.result;
     await acknowledgeRun(run.paths);
   } catch (error) {
     logger.warn({ err: error, runId: run.paths.runId }, 'run.not-closed');
+  } finally {
+    stopping.removeEventListener('abort', letGo);
   }
 }
 
