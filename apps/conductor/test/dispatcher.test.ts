@@ -1,3 +1,5 @@
+import { createHook, executionAsyncId } from 'node:async_hooks';
+import { once } from 'node:events';
 import path from 'node:path';
 
 import { createRealClock } from '@conductor-run/clock';
@@ -16,7 +18,8 @@ async function setup(maxParallel: number): Promise<{
   const { dir } = createScratch();
   const clock = createRealClock();
   const store = await openJobStore({ path: path.join(dir, 'store.db'), clock });
-  const long = Promise.withResolvers<void>();
+  const long = new AbortController();
+  const ended = once(long.signal, 'abort');
   const dispatcher = startDispatcher({
     store,
     workerId: 'n',
@@ -26,7 +29,7 @@ async function setup(maxParallel: number): Promise<{
     jobLeaseMs: 60_000,
     clock,
     async runTask(lease) {
-      if (lease.kind === 'long') await long.promise;
+      if (lease.kind === 'long') await ended;
       await store.succeed(lease);
     },
     onError: (error) => {
@@ -34,29 +37,25 @@ async function setup(maxParallel: number): Promise<{
     },
   });
   onTestFinished(async () => {
-    long.resolve();
+    long.abort();
     await dispatcher.stop();
     await store.close();
   });
-  return { store, dispatcher, endLong: long.resolve };
+  return { store, dispatcher, endLong: () => long.abort() };
 }
 
-/** Counts how often each promise is waited for by `then`, until the test ends; gives the most. */
+/** Counts the promises that wait for one and the same promise, until the test ends; gives the most. */
 function countWaits(): () => number {
-  const original = Promise.prototype.then;
-  const counts = new WeakMap<object, number>();
-  let most = 0;
-  const counting: typeof original = function counting(this: Promise<unknown>, ...callbacks) {
-    const count = (counts.get(this) ?? 0) + 1;
-    counts.set(this, count);
-    most = Math.max(most, count);
-    return Reflect.apply(original, this, callbacks);
-  };
-  Promise.prototype.then = counting;
-  onTestFinished(() => {
-    Promise.prototype.then = original;
-  });
-  return () => most;
+  const counts = new Map<number, number>();
+  const hook = createHook({
+    init(_id, type, waitedForId) {
+      // Without one it waits for, a promise belongs to the code that made it.
+      if (type !== 'PROMISE' || waitedForId === executionAsyncId()) return;
+      counts.set(waitedForId, (counts.get(waitedForId) ?? 0) + 1);
+    },
+  }).enable();
+  onTestFinished(() => void hook.disable());
+  return () => Math.max(0, ...counts.values());
 }
 
 describe('startDispatcher', () => {
@@ -71,6 +70,7 @@ describe('startDispatcher', () => {
       await until('it is done', async () => (await store.get('short', `k${round}`))?.status === 'done');
     }
 
+    expect(most()).toBeGreaterThan(0);
     expect(most()).toBeLessThan(10);
   });
 
