@@ -13,6 +13,7 @@ export type ConductorErrorCode =
   | 'stream-limit'
   | 'checkpoint-unknown'
   | 'claim-refused'
+  | 'attempt-left'
   | 'not-a-repository'
   | 'log-not-found'
   | 'daemon-running'

@@ -1,9 +1,19 @@
 /**
  * One owner per thing: one daemon per node id, one process per task.
- * Invariant: the lock with the highest number counts; a number is created once, and only when the one before it is dead.
+ * Invariant: the lock with the highest number counts; a number is created once, whole, and only when the one before it is
+ * dead or let go. The highest one is never removed while the thing lives, so that a late contender cannot take a lower one.
  * A pid alone proves nothing: the process's start time and the boot belong to its identity.
  */
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 
 import {
@@ -18,8 +28,10 @@ import { ConductorError } from './errors.ts';
 
 /** A lock that is held until it is released or its process dies. */
 export interface OwnerLock {
-  /** Lets go. Idempotent. */
+  /** Lets go; whoever comes next may take it. Idempotent. */
   release(): void;
+  /** Lets go for good and leaves nothing behind: for a thing that is over. Idempotent, and after `release` without effect. */
+  remove(): void;
 }
 
 /**
@@ -50,7 +62,7 @@ export function lockTask(taskDir: string): OwnerLock | undefined {
   return 'release' in taken ? taken : undefined;
 }
 
-/** Whether the process that ran a task has died in the middle of it. */
+/** Whether nobody alive holds the lock of a task that was begun and is not over. */
 export function isTaskOrphaned(taskDir: string): boolean {
   const held = readNewest(path.join(taskDir, OWNER_FOLDER));
   if (held === undefined) return false;
@@ -58,44 +70,80 @@ export function isTaskOrphaned(taskDir: string): boolean {
 }
 
 function takeLock(folder: string): OwnerLock | { readonly holder: ProcessIdentity } {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
   const { processes, pid } = createHost();
-  const self = identifyProcess(processes, pid);
+  const self = JSON.stringify(identifyProcess(processes, pid));
   for (;;) {
     const held = readNewest(folder);
     if (held?.holder !== undefined && isProcessAlive(processes, held.holder)) return { holder: held.holder };
     const number = (held?.number ?? 0) + 1;
-    const mine = path.join(folder, `${number}.json`);
-    if (!tryCreate(mine, JSON.stringify(self))) continue;
-    if (held !== undefined) rmSync(path.join(folder, `${held.number}.json`), { force: true });
-    return { release: () => release(folder, mine) };
+    if (!tryCreate(folder, number, self, pid)) continue;
+    const mine = fileOf(folder, number);
+    // What we took for the newest may have been overtaken, and removed, before we came to take the next.
+    const numbers = numbersIn(folder);
+    if (numbers.some((other) => other > number)) {
+      rmSync(mine, { force: true });
+      continue;
+    }
+    for (const former of numbers) if (former < number) rmSync(fileOf(folder, former), { force: true });
+    return createLock(folder, mine);
   }
 }
 
-function release(folder: string, file: string): void {
-  rmSync(file, { force: true });
+function createLock(folder: string, mine: string): OwnerLock {
+  let isHeld = true;
+  const letGo = (how: () => void): void => {
+    if (!isHeld) return;
+    isHeld = false;
+    how();
+  };
+  return {
+    release: () => letGo(() => emptyLock(mine)),
+    remove: () => letGo(() => removeLock(folder, mine)),
+  };
+}
+
+/** An empty file keeps its number and is nobody's. */
+function emptyLock(mine: string): void {
+  try {
+    truncateSync(mine);
+  } catch (error) {
+    // The whole state directory was removed below us.
+    if (!isCode(error, 'ENOENT')) throw error;
+  }
+}
+
+function removeLock(folder: string, mine: string): void {
+  rmSync(mine, { force: true });
   try {
     rmdirSync(folder);
   } catch (error) {
-    // Another one has taken it meanwhile, or it was released before.
+    // Somebody looks at it in this moment.
     if (!isCode(error, 'ENOTEMPTY') && !isCode(error, 'ENOENT')) throw error;
   }
 }
 
 interface HeldLock {
   readonly number: number;
-  /** Unset when the file is torn: its writer died while it wrote. */
+  /** Unset when it was let go, or a power cut took its content. */
   readonly holder: ProcessIdentity | undefined;
 }
 
 function readNewest(folder: string): HeldLock | undefined {
-  const numbers = namesIn(folder).flatMap((name) => {
+  const numbers = numbersIn(folder);
+  if (numbers.length === 0) return undefined;
+  const number = Math.max(...numbers);
+  return { number, holder: readHolder(fileOf(folder, number)) };
+}
+
+function numbersIn(folder: string): readonly number[] {
+  return namesIn(folder).flatMap((name) => {
     const match = /^(\d+)\.json$/.exec(name);
     return match === null ? [] : [Number(match[1])];
   });
-  if (numbers.length === 0) return undefined;
-  const number = Math.max(...numbers);
-  return { number, holder: readHolder(path.join(folder, `${number}.json`)) };
+}
+
+function fileOf(folder: string, number: number): string {
+  return path.join(folder, `${number}.json`);
 }
 
 function namesIn(folder: string): readonly string[] {
@@ -112,25 +160,27 @@ function readHolder(file: string): ProcessIdentity | undefined {
     const { pid, startTime, bootId } = identity.parse(JSON.parse(readFileSync(file, 'utf8')));
     return { pid, startTime, ...(bootId !== undefined && { bootId }) };
   } catch (error) {
-    // Torn, or gone since we listed it: either way nobody alive holds it.
+    // Let go, or gone since we listed it: either way nobody alive holds it.
     if (error instanceof SyntaxError || error instanceof z.ZodError || isCode(error, 'ENOENT'))
       return undefined;
     throw error;
   }
 }
 
-function tryCreate(file: string, content: string): boolean {
+/** Written beside and linked into place: nobody reads a part of it, and of many that try one succeeds. */
+function tryCreate(folder: string, number: number, content: string, pid: number): boolean {
+  const temporary = path.join(folder, `${pid}.tmp`);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
   try {
-    writeFileSync(file, content, { flag: 'wx', mode: 0o600 });
+    writeFileSync(temporary, content, { mode: 0o600 });
+    linkSync(temporary, fileOf(folder, number));
     return true;
   } catch (error) {
-    if (isCode(error, 'EEXIST')) return false;
-    // A holder that let go has taken the folder away in this very moment.
-    if (isCode(error, 'ENOENT')) {
-      mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-      return false;
-    }
+    // Somebody was faster, or has removed the folder in this very moment.
+    if (isCode(error, 'EEXIST') || isCode(error, 'ENOENT')) return false;
     throw error;
+  } finally {
+    rmSync(temporary, { force: true });
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * One attempt of a job: its steps in order, then the answer to the store. Used by `run`, `exec` and the dispatcher alike.
- * Invariant: whatever happens to the steps, the attempt is ended with its own token exactly once, or left to expire.
+ * Invariant: the attempt is ended with its own token at most once, and never while a step of it may be at work: what cannot
+ * be known or written is left to the lease and to adoption.
  */
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
@@ -33,7 +34,10 @@ export interface TaskDeps {
   readonly rootDir: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
-  /** Runs one step to its end, keeping the lease alive meanwhile. */
+  /**
+   * Runs one step to its end, keeping the lease alive meanwhile. What it throws ends the attempt as failed, so nothing of the
+   * step may be alive then; `attemptLeft` says that this is not known.
+   */
   readonly execute: (request: StepRequest, lease: Lease) => Promise<StepResult>;
   /** Whether steps are being cancelled because this node stops. */
   readonly isShuttingDown?: () => boolean;
@@ -98,7 +102,9 @@ export async function resumeTask(
 ): Promise<TaskOutcome> {
   const { place, stepName, lock } = running;
   return endAttempt(job, lease, { taskId: place.taskId, lock }, deps, async () => {
-    const result = await running.result;
+    const result = await running.result.catch((error: unknown) => {
+      throw attemptLeft(`Cannot follow step "${stepName}" of task "${place.taskId}"`, error);
+    });
     const position = job.steps.findIndex((step) => step.name === stepName);
     // A step that is no longer in the config has no steps after it.
     const rest = result.ok && position >= 0 ? job.steps.slice(position + 1) : [];
@@ -126,16 +132,53 @@ async function endAttempt(
   work: () => Promise<readonly StepResult[]>,
 ): Promise<TaskOutcome> {
   try {
-    const results = await work();
-    return { taskId, results, ...(await record(job, lease, results, deps)) };
+    const results = await workOrFail(job, lease, deps, work);
+    const recorded = await hold(lease, deps, () => recordPatiently(job, lease, taskId, results, deps));
+    lock?.remove();
+    return { taskId, results, ...recorded };
   } catch (error) {
-    // The attempt has to end in the store, whatever could not be prepared; the error itself goes on to the caller.
-    const message = error instanceof Error ? error.message : String(error);
-    await deps.store.fail(lease, { error: message, retry: toRetryPolicy(job) });
+    if (!isAttemptLeft(error)) lock?.remove();
     throw error;
   } finally {
+    // Of an attempt that is left: whoever looks next finds that nobody goes on with it.
     lock?.release();
   }
+}
+
+/** The attempt has to end in the store, whatever could not be prepared; the error itself goes on to the caller. */
+async function workOrFail(
+  job: JobDefinition,
+  lease: Lease,
+  { store }: TaskDeps,
+  work: () => Promise<readonly StepResult[]>,
+): Promise<readonly StepResult[]> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isAttemptLeft(error))
+      await store.fail(lease, { error: messageOf(error), retry: toRetryPolicy(job) });
+    throw error;
+  }
+}
+
+/**
+ * What is thrown when an attempt must not be ended here: a step of it may be at work, or has ended and could not be recorded.
+ * Its runs stay unacknowledged, so that adoption goes on with it while its lease lasts.
+ *
+ * @param what - what could not be done, `Cannot <verb> <thing>`
+ * @param cause - why
+ */
+export function attemptLeft(what: string, cause: unknown): ConductorError {
+  return new ConductorError(
+    'attempt-left',
+    `${what}: ${messageOf(cause)}; the attempt is left to its lease, and to whoever adopts it`,
+    { cause, hint: 'A running daemon goes on with it by itself; conductor jobs show says how it stands.' },
+  );
+}
+
+/** Whether this is what `attemptLeft` gave. */
+export function isAttemptLeft(error: unknown): boolean {
+  return error instanceof ConductorError && error.code === 'attempt-left';
 }
 
 async function runSteps(
@@ -194,9 +237,9 @@ async function tidyPlace(job: JobDefinition, place: TaskPlace, deps: TaskDeps): 
   try {
     await removeWorktree({ repoRoot: place.repoRoot, path: worktreePath, clock: deps.clock });
   } catch (error) {
-    if (!(error instanceof WorkerRunnerError)) throw error;
-    // Kept for what it holds, or because git would not let go: neither is the task's failure.
-    const why = KEPT_FOR[error.code] ?? error.message;
+    // Kept for what it holds, or because git would not let go: neither is the failure of a task whose steps have ended.
+    const known = error instanceof WorkerRunnerError ? KEPT_FOR[error.code] : undefined;
+    const why = known ?? messageOf(error);
     deps.note?.(`Work tree kept: ${worktreePath} (${why})`);
   }
 }
@@ -205,6 +248,25 @@ const KEPT_FOR: Readonly<Partial<Record<WorkerRunnerErrorCode, string>>> = {
   'worktree-dirty': 'it holds changes nobody committed',
   'worktree-unmerged': 'it holds commits no other branch has',
 };
+
+/** A store that is busy or full for a moment must not make work that was done be done again. */
+async function recordPatiently(
+  job: JobDefinition,
+  lease: Lease,
+  taskId: string,
+  results: readonly StepResult[],
+  deps: TaskDeps,
+): Promise<Pick<TaskOutcome, 'recorded' | 'summary'>> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await record(job, lease, results, deps);
+    } catch (error) {
+      if (tries === MAX_RECORD_TRIES) throw attemptLeft(`Cannot record task "${taskId}"`, error);
+      deps.note?.(`Task not recorded yet, tried again soon: ${messageOf(error)}`);
+      await deps.clock.sleep(tries * RECORD_RETRY_MS);
+    }
+  }
+}
 
 async function record(
   job: JobDefinition,
@@ -237,3 +299,11 @@ export function toRetryPolicy({ retry }: JobDefinition): RetryPolicy {
     ? { policy: 'fixed', delayMs: retry.delayMs }
     : { policy: 'exponential', baseMs: retry.delayMs, maxMs: retry.maxDelayMs };
 }
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Two seconds in all, beside what the store itself waits: the lease of an ended step is held for longer. */
+const MAX_RECORD_TRIES = 5;
+const RECORD_RETRY_MS = 200;

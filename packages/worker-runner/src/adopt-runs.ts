@@ -5,11 +5,12 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { resolveRunPaths, type RunPaths } from '@conductor-run/logging';
+import { openRun, resolveRunPaths, type RunPaths } from '@conductor-run/logging';
 
 import { readFinished, type AdoptionKind } from './adopt-run.ts';
 import { systemCodeOf, WorkerRunnerError } from './errors.ts';
 import type { Authorizer } from './event-channel.ts';
+import type { Host } from './host.ts';
 import { isProcessAlive } from './process-table.ts';
 import type { ModuleSpec } from './lease.ts';
 import { RESULT_FILE, readStepResult } from './result-schema.ts';
@@ -30,6 +31,14 @@ export interface AdoptRunsOptions extends Partial<SupervisorAccess> {
   readonly keeper?: ModuleSpec;
   /** Who answers `authorize` events of runs that were started with somebody who decides. */
   readonly authorize?: Authorizer;
+  /**
+   * Asked once for each task of this host that has open runs, before any of them is touched: whether its runs are to be
+   * adopted. They are listed again after a yes, so whoever takes a lock here sees what its former holder left last.
+   * Synchronous.
+   *
+   * @defaultValue every task is
+   */
+  readonly isWanted?: (taskId: string) => boolean;
 }
 
 /** A run that was found without a result, or with one nobody has acknowledged. */
@@ -67,12 +76,30 @@ export async function adoptRuns(
   options: AdoptRunsOptions = {},
 ): Promise<readonly AdoptedRun[]> {
   const access = accessOf(options);
-  const found = findOpenRuns(runsDir);
+  return adoptAll(findOpenRuns(runsDir, options, access), runsDir, options, access);
+}
+
+/** Adopts all of them or, when no supervisor can be reached, follows none. */
+async function adoptAll(
+  found: readonly RunPaths[],
+  runsDir: string,
+  options: AdoptRunsOptions,
+  access: SupervisorAccess,
+): Promise<readonly AdoptedRun[]> {
   let supervisor: Promise<SupervisorConnection> | undefined;
   const reach = (): Promise<SupervisorConnection> => (supervisor ??= reachSupervisor(runsDir, access));
-  const adopted = await Promise.all(found.map((paths) => adoptIfReadable(paths, options, access, reach)));
-  if (supervisor !== undefined) (await supervisor).close();
-  return adopted;
+  const outcomes = await Promise.allSettled(
+    found.map((paths) => adoptIfReadable(paths, options, access, reach)),
+  );
+  const adopted = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  await supervisor?.then(
+    (connection) => connection.close(),
+    () => undefined,
+  );
+  const refused = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (refused === undefined) return adopted;
+  for (const run of adopted) run.detach?.();
+  throw refused.reason;
 }
 
 /** A run whose record is damaged must not keep the others from being adopted. */
@@ -108,9 +135,9 @@ async function adoptOne(
       ...(keeper === undefined ? {} : { keeper }),
     })) as AdoptionKind;
     if (kind === 'foreign') return { ...known, kind };
-    return { ...known, kind, ...(await follow(paths, options, access, reach)) };
+    return { ...known, kind, ...(await follow(paths, options, access)) };
   }
-  return { ...known, kind: 'owned', ...(await follow(paths, options, access, reach)) };
+  return { ...known, kind: 'owned', ...(await follow(paths, options, access)) };
 }
 
 /** A connection of its own, so that a run can be let go of alone, and its questions reach us. */
@@ -118,12 +145,11 @@ async function follow(
   paths: RunPaths,
   options: AdoptRunsOptions,
   access: SupervisorAccess,
-  reach: () => Promise<SupervisorConnection>,
 ): Promise<Pick<AdoptedRun, 'result' | 'cancel' | 'detach'>> {
   const { keeper, authorize } = options;
   const socketPath = readOwner(paths.runDir)?.socketPath;
   const connection = socketPath === undefined ? undefined : await connectToSupervisor(socketPath, authorize);
-  if (connection === undefined) return { result: pollResult(paths, options, access, reach) };
+  if (connection === undefined) return pollRun(paths, options, access);
   if (authorize !== undefined) {
     await connection.call({ op: 'adopt', taskId: paths.taskId, runId: paths.runId, decides: true });
   }
@@ -132,34 +158,40 @@ async function follow(
 }
 
 /** A run attached to another process has no socket: its result is awaited on disk, and the run adopted if that process dies. */
+function pollRun(
+  paths: RunPaths,
+  options: AdoptRunsOptions,
+  access: SupervisorAccess,
+): Pick<AdoptedRun, 'result' | 'detach'> {
+  const letGo = new AbortController();
+  const result = pollResult(paths, options, access, letGo.signal).catch(async (error: unknown) => {
+    if (letGo.signal.aborted) return await new Promise<never>(() => undefined);
+    throw error;
+  });
+  // Whoever never asks for the result must not be ended by its failure.
+  result.catch(() => undefined);
+  return { result, detach: () => letGo.abort() };
+}
+
 async function pollResult(
   paths: RunPaths,
   options: AdoptRunsOptions,
   access: SupervisorAccess,
-  reach: () => Promise<SupervisorConnection>,
+  letGo: AbortSignal,
 ): Promise<StepResult> {
   for (;;) {
     const result = readStepResult(paths.runDir);
     if (result !== undefined) return result;
     const owner = readOwner(paths.runDir);
     if (owner !== undefined && !isProcessAlive(access.host.processes, owner)) {
-      const { result: adopted } = await adoptOne(paths, options, access, () =>
-        reachAgain(paths, access, reach),
-      );
-      if (adopted !== undefined) return adopted;
+      const [adopted] = await adoptAll([paths], paths.runsDir, options, access);
+      if (letGo.aborted) adopted?.detach?.();
+      else letGo.addEventListener('abort', () => adopted?.detach?.(), { once: true });
+      if (adopted?.error !== undefined) throw adopted.error;
+      if (adopted?.result !== undefined) return adopted.result;
     }
-    await access.clock.sleep(POLL_MS, { keepAlive: false });
+    await access.clock.sleep(POLL_MS, { keepAlive: false, signal: letGo });
   }
-}
-
-/** The connection that all adoptions of one call share is closed when that call has returned. */
-async function reachAgain(
-  paths: RunPaths,
-  access: SupervisorAccess,
-  reach: () => Promise<SupervisorConnection>,
-): Promise<SupervisorConnection> {
-  const shared = await reach();
-  return shared.closed.aborted ? reachSupervisor(paths.runsDir, access) : shared;
 }
 
 function liveOwnerSocket(paths: RunPaths, access: SupervisorAccess): string | undefined {
@@ -169,16 +201,36 @@ function liveOwnerSocket(paths: RunPaths, access: SupervisorAccess): string | un
 }
 
 /** Runs without a result, and runs whose result nobody has acknowledged. Two small questions to the file system a run. */
-function findOpenRuns(runsDir: string): readonly RunPaths[] {
-  return namesIn(runsDir).flatMap((taskId) =>
-    namesIn(join(runsDir, taskId)).flatMap((runId) => {
-      const runDir = join(runsDir, taskId, runId);
-      const isOpen = existsSync(join(runDir, RESULT_FILE))
-        ? hasUnacknowledged(runDir)
-        : existsSync(join(runDir, 'meta.json'));
-      return isOpen ? [resolveRunPaths({ runsDir, taskId, runId })] : [];
-    }),
-  );
+function findOpenRuns(
+  runsDir: string,
+  { isWanted }: AdoptRunsOptions,
+  { host }: SupervisorAccess,
+): readonly RunPaths[] {
+  return namesIn(runsDir).flatMap((taskId) => {
+    const open = openRunsOf(runsDir, taskId);
+    if (isWanted === undefined || !open.some((paths) => isOfHost(paths, host))) return open;
+    return isWanted(taskId) ? openRunsOf(runsDir, taskId) : [];
+  });
+}
+
+function openRunsOf(runsDir: string, taskId: string): readonly RunPaths[] {
+  return namesIn(join(runsDir, taskId)).flatMap((runId) => {
+    const runDir = join(runsDir, taskId, runId);
+    const isOpen = existsSync(join(runDir, RESULT_FILE))
+      ? hasUnacknowledged(runDir)
+      : existsSync(join(runDir, 'meta.json'));
+    return isOpen ? [resolveRunPaths({ runsDir, taskId, runId })] : [];
+  });
+}
+
+/** What cannot be read may be ours. */
+function isOfHost(paths: RunPaths, host: Host): boolean {
+  try {
+    const meta = openRun(paths).meta();
+    return meta.host === host.name || meta.host === '';
+  } catch {
+    return true;
+  }
 }
 
 function namesIn(directory: string): readonly string[] {

@@ -47,6 +47,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const abort = new AbortController();
   const running = new Set<Promise<void>>();
   const idleWaiters: (() => void)[] = [];
+  // Renewed for each look. Waiting for the tasks themselves would leave something behind on each until its end.
+  let reason = new AbortController();
 
   const claim = async (): Promise<readonly Lease[]> => {
     const free = options.maxParallel - running.size;
@@ -67,7 +69,10 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const takeOn = (what: string, work: Promise<void>): void => {
     const task = work
       .catch((error: unknown) => options.onError(error, what))
-      .finally(() => running.delete(task));
+      .finally(() => {
+        running.delete(task);
+        reason.abort();
+      });
     running.add(task);
   };
   /** Looks once; true when it claimed something. */
@@ -79,14 +84,16 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   };
   const loop = async (): Promise<void> => {
     while (!abort.signal.aborted) {
+      reason = new AbortController();
       try {
         // A freed place is as good a reason to look again as new work; due times that pass make no noise, hence the limit.
         const hasClaimed = await pass();
-        if (!hasClaimed) await untilWork(store, running, abort.signal);
+        if (!hasClaimed) await untilWork(store, reason.signal);
       } catch (error) {
         if (abort.signal.aborted) break;
         options.onError(error, 'claim jobs');
-        await Promise.race([clock.sleep(RETRY_MS, { keepAlive: false }), aborted(abort.signal)]);
+        // The sleep ends with the reason of its signal, and nothing else is thrown.
+        await clock.sleep(RETRY_MS, { keepAlive: false, signal: abort.signal }).catch(() => undefined);
       }
     }
   };
@@ -99,35 +106,20 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     drained: () => new Promise((resolve) => void idleWaiters.push(resolve)),
     async stop() {
       abort.abort();
+      reason.abort();
       await looping;
       await Promise.all(running);
     },
   };
 }
 
-async function untilWork(
-  store: JobStore,
-  running: ReadonlySet<Promise<void>>,
-  signal: AbortSignal,
-): Promise<void> {
-  const enough = new AbortController();
-  const due = store.waitForDue({
-    signal: AbortSignal.any([signal, enough.signal]),
-    maxWaitMs: LOOK_AGAIN_MS,
-  });
+/** Until something is due, or `reason` says that it is time to look again. */
+async function untilWork(store: JobStore, reason: AbortSignal): Promise<void> {
   try {
-    await Promise.race([due, ...running]);
-  } finally {
-    // Ends the wait when a task ended first; its rejection has been seen by then.
-    due.catch(() => undefined);
-    enough.abort();
+    await store.waitForDue({ signal: reason, maxWaitMs: LOOK_AGAIN_MS });
+  } catch (error) {
+    if (!reason.aborted) throw error;
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 const LOOK_AGAIN_MS = 1_000;

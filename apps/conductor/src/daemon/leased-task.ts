@@ -14,13 +14,23 @@ import {
   startSupervised,
   type StepRequest,
   type StepResult,
+  WorkerRunnerError,
 } from '@conductor-run/worker-runner';
 
 import type { JobDefinition } from '../job-config.ts';
 import { type JobInput, parseJobInput } from '../job-input.ts';
 import { keeperModule } from '../lease.ts';
 import { lockTask, isTaskOrphaned, type OwnerLock } from '../owner-lock.ts';
-import { resumeTask, runTask, type TaskDeps, taskDirOf, type TaskOutcome, toRetryPolicy } from '../task.ts';
+import {
+  attemptLeft,
+  resumeTask,
+  runTask,
+  type TaskDeps,
+  taskDirOf,
+  type TaskOutcome,
+  toRetryPolicy,
+} from '../task.ts';
+import type { TaskPlace } from '../step-request.ts';
 import type { DaemonOptions } from './daemon.ts';
 
 /**
@@ -67,46 +77,69 @@ export interface LeftTask {
  * @returns the tasks to go on with; runs that belong to no current attempt have been acknowledged
  */
 export async function adoptTasks(options: DaemonOptions): Promise<readonly LeftTask[]> {
-  const { store, config, logger } = options;
-  const runs = await adoptRuns(config.settings.runsDir, {
-    keeper: keeperModule(config.settings),
-    clock: options.io.clock,
-  });
-  const running = await store.list({ status: 'running', limit: 1_000 });
-  const jobsByTaskDir = new Map(running.jobs.map((job) => [job.runDir, job]));
-  const newestByTask = new Map<string, AdoptedRun>();
-  for (const run of runs) {
-    const known = newestByTask.get(run.paths.taskId);
-    // Run ids are ULIDs: the later step of a task has the larger one.
-    if (known === undefined || known.paths.runId < run.paths.runId) newestByTask.set(run.paths.taskId, run);
-  }
-  const left: LeftTask[] = [];
-  for (const run of runs) {
-    const { taskId, runId } = run.paths;
-    const { result } = run;
-    if (run.error !== undefined) logger.warn({ err: run.error, taskId, runId }, 'run.unreadable');
-    if (run.kind === 'foreign' || result === undefined || newestByTask.get(taskId) !== run) continue;
+  const { store, config } = options;
+  const { runsDir } = config.settings;
+  const locksByTask = new Map<string, OwnerLock>();
+  // Locked before its runs are listed: what a process did until the moment of its death is seen, and nothing comes after it.
+  const isWanted = (taskId: string): boolean => {
     // A live process, this one or another daemon or a `conductor run`, goes on with its task by itself.
     const lock = lockTask(taskDirOf(config.settings, taskId));
-    if (lock === undefined) continue;
-    const job = jobsByTaskDir.get(taskDirOf(config.settings, taskId));
-    const lease = job === undefined ? undefined : toLease(job);
-    logger.info({ taskId, runId, kind: run.kind, job: job?.kind }, 'run.adopted');
-    const earlier = runs.filter((each) => each !== run && each.paths.taskId === taskId);
-    for (const each of earlier) void acknowledgeWhenDone(each, options);
-    if (lease === undefined || !config.jobs.has(lease.kind)) {
-      void acknowledgeWhenDone(run, options).finally(() => lock.release());
-      continue;
-    }
-    // A step that was attached to its process has nobody who renews its lease from here on: it may not go on.
-    const isUnkept = run.kind !== 'finished' && run.lease === undefined;
-    const found = { run, result, lock };
-    left.push({
-      lease,
-      resume: () => (isUnkept ? endLeftTask(lease, found, options) : resumeLeftTask(lease, found, options)),
+    if (lock !== undefined) locksByTask.set(taskId, lock);
+    return lock !== undefined;
+  };
+  let runs: readonly AdoptedRun[] = [];
+  try {
+    const keeper = keeperModule(config.settings);
+    runs = await adoptRuns(runsDir, { keeper, clock: options.io.clock, isWanted });
+    for (const run of runs) if (!locksByTask.has(run.paths.taskId)) run.detach?.();
+    const running = await store.list({ status: 'running', limit: 1_000 });
+    const jobsByTaskDir = new Map(running.jobs.map((job) => [job.runDir, job]));
+    return [...locksByTask].flatMap(([taskId, lock]) => {
+      const ofTask = runs.filter(({ paths }) => paths.taskId === taskId);
+      const task = takeTask(lock, ofTask, jobsByTaskDir.get(taskDirOf(config.settings, taskId)), options);
+      return task === undefined ? [] : [task];
     });
+  } catch (error) {
+    for (const run of runs) run.detach?.();
+    for (const lock of locksByTask.values()) lock.release();
+    throw error;
   }
-  return left;
+}
+
+/** One task whose lock is ours: to go on with, or `undefined` when its runs only have to be closed. */
+function takeTask(
+  lock: OwnerLock,
+  runs: readonly AdoptedRun[],
+  job: Job | undefined,
+  options: DaemonOptions,
+): LeftTask | undefined {
+  const { config, logger } = options;
+  for (const { error, paths } of runs) {
+    if (error !== undefined)
+      logger.warn({ err: error, taskId: paths.taskId, runId: paths.runId }, 'run.unreadable');
+  }
+  // Run ids are ULIDs: the later step of a task has the larger one.
+  const [run, ...earlier] = runs.toSorted((one, other) => (one.paths.runId < other.paths.runId ? 1 : -1));
+  if (run?.result === undefined) {
+    for (const each of earlier) each.detach?.();
+    lock.release();
+    return undefined;
+  }
+  const { result, paths } = run;
+  const lease = job === undefined ? undefined : toLease(job);
+  logger.info({ taskId: paths.taskId, runId: paths.runId, kind: run.kind, job: job?.kind }, 'run.adopted');
+  for (const each of earlier) void acknowledgeWhenDone(each, options);
+  if (lease === undefined || !config.jobs.has(lease.kind)) {
+    void acknowledgeWhenDone(run, options).finally(() => lock.remove());
+    return undefined;
+  }
+  // A step that was attached to its process has nobody who renews its lease from here on: it may not go on.
+  const isUnkept = run.kind !== 'finished' && run.lease === undefined;
+  const found = { run, result, lock };
+  return {
+    lease,
+    resume: () => (isUnkept ? endLeftTask(lease, found, options) : resumeLeftTask(lease, found, options)),
+  };
 }
 
 /**
@@ -146,7 +179,10 @@ async function endLeftTask(
     const retry = toRetryPolicy(requireJob(lease, options));
     const { outcome } = await store.fail(lease, { error: summary, retry });
     await acknowledgeRun(run.paths);
+    lock.remove();
     return { taskId, results: [ended], recorded: outcome, summary, isLost: true };
+  } catch (error) {
+    throw attemptLeft(`Cannot end task "${taskId}"`, error);
   } finally {
     lock.release();
   }
@@ -154,31 +190,47 @@ async function endLeftTask(
 
 async function resumeLeftTask(lease: Lease, left: LeftRun, options: DaemonOptions): Promise<TaskOutcome> {
   const { run, lock } = left;
-  const result = left.result.then((ended) => {
-    options.observer.stepEnded(lease, ended);
-    return ended;
-  });
-  const job = requireJob(lease, options);
-  const reader = openRun(run.paths);
-  const { worktreePath, repoRoot, stepName } = reader.meta();
-  const { records } = await readCheckpoints(run.paths.checkpointsDir);
+  try {
+    const result = left.result.then((ended) => {
+      options.observer.stepEnded(lease, ended);
+      return ended;
+    });
+    // Awaited only once the place is known; until then its failure is nobody's.
+    result.catch(() => undefined);
+    const job = requireJob(lease, options);
+    const { place, stepName } = await placeOf(run.paths, lease, options);
+    using _cancelling = cancelOn(options, run);
+    return await follow(
+      lease,
+      parseJobInput(lease.kind, lease.payload),
+      options,
+      (deps) => resumeTask(job, lease, { place, stepName, result, lock }, deps),
+      run.paths,
+    );
+  } finally {
+    run.detach?.();
+    lock.release();
+  }
+}
+
+/** Where the steps of a task are run, as the record of one of them has it. */
+async function placeOf(
+  paths: RunPaths,
+  lease: Lease,
+  { config }: DaemonOptions,
+): Promise<{ readonly place: TaskPlace; readonly stepName: string }> {
+  const { worktreePath, repoRoot, stepName } = openRun(paths).meta();
+  const { records } = await readCheckpoints(paths.checkpointsDir);
   const snapshot = records.find((record) => record.type === 'git_diff');
   const place = {
-    taskId: run.paths.taskId,
+    taskId: paths.taskId,
     attempt: lease.attempt,
-    workDir: worktreePath ?? options.config.rootDir,
+    workDir: worktreePath ?? config.rootDir,
     repoRoot,
     baseRef: snapshot?.baseCommit ?? undefined,
-    runsDir: options.config.settings.runsDir,
+    runsDir: config.settings.runsDir,
   };
-  using _cancelling = cancelOn(options, run);
-  return await follow(
-    lease,
-    parseJobInput(lease.kind, lease.payload),
-    options,
-    (deps) => resumeTask(job, lease, { place, stepName, result, lock }, deps),
-    run.paths,
-  );
+  return { place, stepName };
 }
 
 /** Runs `work` with supervised steps and acknowledges each run when it is safe to forget. */
@@ -193,7 +245,13 @@ async function follow(
   const { settings } = config;
   let pending = adopted;
   const acknowledge = async (): Promise<void> => {
-    if (pending !== undefined) await acknowledgeRun(pending);
+    if (pending === undefined) return;
+    try {
+      await acknowledgeRun(pending);
+    } catch (error) {
+      // Its lease is let go a little later, and whoever adopts it finds that its job went on.
+      logger.warn({ err: error, runId: pending.runId }, 'run.not-acknowledged');
+    }
     pending = undefined;
   };
   const execute = async (request: StepRequest, current: Lease): Promise<StepResult> => {
@@ -210,21 +268,30 @@ async function follow(
         keeper: keeperModule(settings),
         holdAfterEndMs: HOLD_AFTER_END_MS,
       },
+    }).catch((error: unknown) => {
+      throw isRefusedUnstarted(error)
+        ? error
+        : attemptLeft(`Cannot start step "${stepName}" of task "${taskId}"`, error);
     });
-    // The new step keeps the lease from here on.
-    await acknowledge();
-    pending = resolveRunPaths({ runsDir: settings.runsDir, taskId, runId });
-    logger.info({ job: current.kind, taskId, runId, step: stepName }, 'step.started');
-    taskBell.ring(lease);
-    using _cancelling = cancelOn(options, step);
-    const result = await step.result;
-    options.observer.stepEnded(current, result);
-    const { outcome, exitCode, durationMs } = result;
-    logger.info(
-      { job: current.kind, taskId, runId, step: stepName, outcome, exitCode, durationMs },
-      'step.ended',
-    );
-    return result;
+    try {
+      // The new step keeps the lease from here on.
+      await acknowledge();
+      pending = resolveRunPaths({ runsDir: settings.runsDir, taskId, runId });
+      logger.info({ job: current.kind, taskId, runId, step: stepName }, 'step.started');
+      taskBell.ring(lease);
+      using _cancelling = cancelOn(options, step);
+      const result = await step.result;
+      options.observer.stepEnded(current, result);
+      const { outcome, exitCode, durationMs } = result;
+      logger.info(
+        { job: current.kind, taskId, runId, step: stepName, outcome, exitCode, durationMs },
+        'step.ended',
+      );
+      return result;
+    } catch (error) {
+      step.detach();
+      throw attemptLeft(`Cannot follow step "${stepName}" of task "${taskId}"`, error);
+    }
   };
   const outcome = await work({
     store,
@@ -246,6 +313,14 @@ async function follow(
   return outcome;
 }
 
+/** Whether a step was refused before there was a record of it; any other answer, or none, may come from one that runs. */
+function isRefusedUnstarted(error: unknown): boolean {
+  return (
+    error instanceof WorkerRunnerError &&
+    (error.code === 'invalid-request' || error.code === 'lease-keeper-unusable')
+  );
+}
+
 /** Ends a step when this node may no longer wait for it; until disposed. */
 function cancelOn(
   { hurry, logger }: DaemonOptions,
@@ -265,11 +340,14 @@ async function acknowledgeWhenDone(run: AdoptedRun, { logger, stopping }: Daemon
   // Nobody waits for it: a daemon that stops lets go of it, and the next one finds it again.
   const letGo = (): void => run.detach?.();
   stopping.addEventListener('abort', letGo, { once: true });
+  if (stopping.aborted) letGo();
   try {
     await run.result;
     await acknowledgeRun(run.paths);
   } catch (error) {
     logger.warn({ err: error, runId: run.paths.runId }, 'run.not-closed');
+  } finally {
+    stopping.removeEventListener('abort', letGo);
   }
 }
 

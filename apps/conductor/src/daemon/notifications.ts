@@ -13,7 +13,7 @@ import type { Config } from '../config.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
 import type { JobDefinition, NotifyEvent } from '../job-config.ts';
-import { type TaskOutcome, taskDirOf } from '../task.ts';
+import { isAttemptLeft, type TaskOutcome, taskDirOf } from '../task.ts';
 import { eventOfTask, lostBefore, type Notification } from './notification.ts';
 import { createNotifier } from './notifier.ts';
 
@@ -97,6 +97,8 @@ export function createNotifications(options: NotificationsOptions): Notification
         if (event !== undefined) tell(job, event, { key, attempt, summary, taskDir });
         return outcome;
       } catch (error) {
+        // Not ended: whoever goes on with it tells how it ends.
+        if (isAttemptLeft(error)) throw error;
         const summary = error instanceof Error ? error.message : String(error);
         tell(job, 'failed', { key, attempt, summary, taskDir: null });
         throw error;

@@ -52,6 +52,7 @@ export const HTTP_STATUS: Readonly<Record<ConductorErrorCode, number>> = {
   'stream-limit': 503,
   'checkpoint-unknown': 404,
   'claim-refused': 409,
+  'attempt-left': 500,
   'not-a-repository': 409,
   'log-not-found': 404,
   'daemon-running': 409,

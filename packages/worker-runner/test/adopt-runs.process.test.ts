@@ -1,0 +1,77 @@
+/** Which runs are adopted, and how they are let go of. */
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { createRealClock, type Clock } from '@conductor-run/clock';
+import { describe, expect, test } from 'vitest';
+
+import { adoptRuns, runStep, startSupervised } from '../src/index.ts';
+import { setupLease } from './fixtures/lease-setup.ts';
+import { until } from './fixtures/setup.ts';
+import { quick, setupSupervised } from './fixtures/supervised.ts';
+
+describe('adoptRuns', () => {
+  test('given a task that is not wanted, its runs are asked for once and left alone', async () => {
+    const { requestOf, runsDir } = setupSupervised();
+    const steps = await Promise.all([
+      startSupervised(requestOf('sleep 300'), quick),
+      startSupervised(requestOf('sleep 300'), quick),
+    ]);
+    const asked: string[] = [];
+
+    const adopted = await adoptRuns(runsDir, {
+      ...quick,
+      isWanted: (taskId) => {
+        asked.push(taskId);
+        return false;
+      },
+    });
+
+    expect(adopted).toEqual([]);
+    expect(asked).toEqual(['task']);
+    for (const step of steps) await step.cancel();
+    await Promise.all(steps.map((step) => step.result));
+  });
+
+  test('given a run that is over by the time its task is wanted, it is not adopted any more', async () => {
+    const bundle = setupLease();
+    const lease = { ...bundle.supervised, holdAfterEndMs: 1 };
+    const step = await startSupervised(bundle.requestOf('true'), { ...quick, lease });
+    await step.result;
+
+    const adopted = await adoptRuns(bundle.runsDir, {
+      ...quick,
+      isWanted: () => {
+        rmSync(join(step.runDir, 'unacknowledged'));
+        return true;
+      },
+    });
+
+    expect(adopted).toEqual([]);
+  });
+
+  test('given a run of a process that has no socket, letting go of it ends the looking for its result', async () => {
+    const { requestOf, runsDir, worktree } = setupSupervised();
+    const ending = new AbortController();
+    const running = runStep(requestOf('echo > began; sleep 300'), { signal: ending.signal });
+    await until('the step runs', () => readdirSync(worktree).includes('began'));
+    const signals: (AbortSignal | undefined)[] = [];
+    const real = createRealClock();
+    const clock: Clock = {
+      ...real,
+      sleep(delayMs, options) {
+        if (options?.keepAlive === false) signals.push(options.signal);
+        return real.sleep(delayMs, options);
+      },
+    };
+
+    const [adopted] = await adoptRuns(runsDir, { ...quick, clock });
+    await until('it looks for the result', () => signals.length > 1);
+    adopted?.detach?.();
+
+    expect(adopted?.kind).toBe('owned');
+    expect(signals.at(-1)?.aborted).toBe(true);
+    ending.abort();
+    await running;
+  });
+});
