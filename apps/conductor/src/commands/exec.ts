@@ -22,6 +22,7 @@ export function addExecCommand(program: Command, io: CliIo, finish: (exitCode: n
   ).action(async (command: string[], options: CliOptions) => {
     const { timeout, ...common } = options;
     const context = createContext(io, common);
+    io.outliveReader();
     const job = toJob(command, timeout);
     finish(
       await withStore(context, async (store) => {

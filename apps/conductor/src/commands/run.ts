@@ -18,6 +18,7 @@ export function addRunCommand(program: Command, io: CliIo, finish: (exitCode: nu
   ).action(async (name: string, options: CliOptions) => {
     const { key, ...common } = options;
     const context = createContext(io, common);
+    io.outliveReader();
     const job = requireDefinition(context.config.jobs, name);
     finish(
       await withStore(context, async (store) => {

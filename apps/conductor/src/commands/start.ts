@@ -46,6 +46,7 @@ export function addStartCommand(program: Command, io: CliIo, finish: (exitCode: 
 async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Promise<number> {
   const { io, config, paint } = context;
   const { settings } = config;
+  io.outliveReader();
   ensureStateDir(settings.stateDir);
   const logFile = path.join(settings.logsDir, 'daemon.log');
   const logger = createLogger({
