@@ -18,7 +18,7 @@ import { ensureStateDir } from '../state-dir.ts';
 import { createTaskBell } from '../task-bell.ts';
 import { daemonEventView } from '../views/node-views.ts';
 import type { DaemonEventView } from '../views/types.ts';
-import { storePath, withStore } from '../wire.ts';
+import { DEFAULT_KEY, storePath, withStore } from '../wire.ts';
 
 /** Adds `start`. */
 export function addStartCommand(program: Command, io: CliIo, finish: (exitCode: number) => void): void {
@@ -93,6 +93,15 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
               runId: last?.runId ?? null,
             },
             `${paint('dim', new Date(io.clock.nowMs()).toISOString())} ${paint(tone, recorded)} ${taskId}  ${summary}${last === undefined ? '' : `  ${paint('dim', last.runId)}`}\n`,
+          );
+        },
+        onTaskThrown: ({ kind, key }, error) => {
+          const detail = error instanceof Error ? error.message : String(error);
+          const name = key === DEFAULT_KEY ? kind : `${kind} (${key})`;
+          failed += 1;
+          tell(
+            { event: 'task.ended', name, detail },
+            `${paint('dim', new Date(io.clock.nowMs()).toISOString())} ${paint('bad', 'failed')} ${name}  ${detail}\n`,
           );
         },
       });

@@ -46,6 +46,8 @@ export interface DaemonOptions {
   readonly taskBell: TaskBell;
   /** Told after each task. */
   readonly onTask: (outcome: TaskOutcome) => void;
+  /** Told in place of `onTask` of an attempt that could not be carried out, such as one whose secret has no value. */
+  readonly onTaskThrown: (lease: Lease, error: unknown) => void;
   /** Aborted when running steps are to be ended without waiting for them. */
   readonly hurry: AbortSignal;
   /** Aborted when the daemon begins to stop. */
@@ -264,13 +266,16 @@ function takeOn(
 /** Carries a task out and tells who wants to know, also when it could not be. */
 async function carryOut(
   lease: Lease,
-  { onTask, observer }: DaemonOptions,
+  { onTask, onTaskThrown, observer }: DaemonOptions,
   task: () => Promise<TaskOutcome>,
 ): Promise<void> {
   let outcome: TaskOutcome | undefined;
   try {
     outcome = await task();
     onTask(outcome);
+  } catch (error) {
+    onTaskThrown(lease, error);
+    throw error;
   } finally {
     observer.taskEnded(lease, outcome);
   }
