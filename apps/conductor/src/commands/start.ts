@@ -2,6 +2,7 @@
 import path from 'node:path';
 
 import { createLogger } from '@conductor-run/logging';
+import type { TickResult } from '@conductor-run/timed-jobs';
 import type { Command } from 'commander';
 
 import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
@@ -28,7 +29,10 @@ export function addStartCommand(program: Command, io: CliIo, finish: (exitCode: 
       .description(
         'the daemon: leadership, HTTP API, schedules, claims; a first signal waits for running steps and exits with 0, a second one ends them and exits with 3',
       )
-      .option('--run-once', 'run what is due, wait for it, exit with its outcome')
+      .option(
+        '--run-once',
+        'run what is due, wait for it, exit with its outcome; 75 when nothing could be planned',
+      )
       .option(
         '--grace <duration>',
         'end steps that still run this long after the first signal and exit with 4, such as 10m; without it they may take as long as they need',
@@ -59,6 +63,7 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
   const { metrics, observer } = await observe();
   const until = graceMs === Infinity ? 'end first' : `have ${formatDuration(graceMs)} to end`;
   let failed = 0;
+  let planning: number = EXIT.ok;
   const tell = createTeller(context);
   try {
     await withStore(context, async (store) => {
@@ -110,7 +115,8 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
         { event: 'daemon.up', detail: logFile },
         `${paint('strong', 'conductor is up')}, log in ${logFile}; Ctrl-C drains and stops\n`,
       );
-      await Promise.race(isOnce ? [stop.asked, daemon.runOnce()] : [stop.asked]);
+      const tick = await Promise.race(isOnce ? [stop.asked, daemon.runOnce()] : [stop.asked]);
+      planning = tick === undefined ? EXIT.ok : tellPlanning(context, tick, logFile);
       tell(
         { event: 'daemon.stopping' },
         `stopping: nothing new starts, running steps ${until}; Ctrl-C again ends them\n`,
@@ -126,8 +132,28 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
     logger.flush();
   }
   const exitCode = exitCodeOf(stop.hurryReason());
-  return isOnce && failed > 0 && exitCode === EXIT.ok ? EXIT.failed : exitCode;
+  if (!isOnce || exitCode !== EXIT.ok) return exitCode;
+  return failed > 0 ? EXIT.failed : planning;
 }
+
+/** Says when a single pass planned nothing or not all; gives the exit code of that. */
+function tellPlanning(
+  { io, paint }: Context,
+  { decision, failedRunnerCount }: TickResult,
+  logFile: string,
+): number {
+  if (decision === 'scheduled' && failedRunnerCount === 0) return EXIT.ok;
+  const skip = SKIPS[decision];
+  const what = skip === undefined ? `planning failed, see ${logFile}` : `nothing was planned: ${skip}`;
+  io.stderr.write(`${paint('bad', what)}\n`);
+  return skip === undefined ? EXIT.failed : EXIT.refused;
+}
+
+const SKIPS: Readonly<Partial<Record<TickResult['decision'], string>>> = {
+  skipped_not_leader: 'another node leads, or nobody could yet; `conductor leader` shows who',
+  skipped_system_paused: 'everything is paused; `conductor jobs resume` ends that',
+  skipped_busy: 'another tick was under way',
+};
 
 type Telling = Pick<DaemonEventView, 'event'> & Partial<Omit<DaemonEventView, 'event' | 'atMs'>>;
 
