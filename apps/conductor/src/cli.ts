@@ -23,7 +23,7 @@ import { addWorktreesCommand } from './commands/worktrees.ts';
 import { ConductorError, type ConductorErrorCode } from './errors.ts';
 import { EXIT } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
-import { createPaint } from './terminal/style.ts';
+import { createPaint, forTerminal } from './terminal/style.ts';
 import { VERSION } from './version.ts';
 
 /**
@@ -111,12 +111,12 @@ function report(error: unknown, io: CliIo): number {
   const paint = createPaint(io);
   if (error instanceof ConductorError) {
     const hint = error.hint === undefined ? '' : `${paint('dim', error.hint)}\n`;
-    io.stderr.write(`${paint('bad', 'error')} ${error.message}\n${hint}`);
+    io.stderr.write(forTerminal(io, `${paint('bad', 'error')} ${error.message}\n${hint}`));
     return EXIT_OF_CODE[error.code] ?? EXIT.failed;
   }
   if (error instanceof Error && 'code' in error) {
     // Errors of the packages and the system carry a code and a message that stands alone.
-    io.stderr.write(`${paint('bad', 'error')} ${error.message}\n`);
+    io.stderr.write(forTerminal(io, `${paint('bad', 'error')} ${error.message}\n`));
     return EXIT.failed;
   }
   throw error;

@@ -239,7 +239,7 @@ function nextOf(job: JobView, nowMs: number): string {
 function describeJob(context: Context, job: JobView): string {
   const nowMs = context.io.clock.nowMs();
   const rows: readonly (readonly [string, string])[] = [
-    ['job', `${job.job} (${job.key})`],
+    ['job', stripControl(`${job.job} (${job.key})`)],
     ['status', context.paint(toneOfStatus(job.status), job.status)],
     ['watermark', `input ${job.inputWatermark}, last success ${job.lastSuccessWatermark}`],
     ['attempts', `${job.attempt}, retries left ${job.retriesLeft} of ${job.maxRetries}`],

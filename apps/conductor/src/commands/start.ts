@@ -17,6 +17,7 @@ import type { CliIo } from '../io.ts';
 import { settingKeys } from '../settings.ts';
 import { ensureStateDir } from '../state-dir.ts';
 import { createTaskBell } from '../task-bell.ts';
+import { stripControl } from '../terminal/style.ts';
 import { daemonEventView } from '../views/node-views.ts';
 import type { DaemonEventView } from '../views/types.ts';
 import { DEFAULT_KEY, storePath, withStore } from '../wire.ts';
@@ -97,7 +98,7 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
               recorded,
               runId: last?.runId ?? null,
             },
-            `${paint('dim', new Date(io.clock.nowMs()).toISOString())} ${paint(tone, recorded)} ${taskId}  ${summary}${last === undefined ? '' : `  ${paint('dim', last.runId)}`}\n`,
+            `${paint('dim', new Date(io.clock.nowMs()).toISOString())} ${paint(tone, recorded)} ${taskId}  ${stripControl(summary)}${last === undefined ? '' : `  ${paint('dim', last.runId)}`}\n`,
           );
         },
         onTaskThrown: ({ kind, key }, error) => {
@@ -106,7 +107,7 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
           failed += 1;
           tell(
             { event: 'task.ended', name, detail },
-            `${paint('dim', new Date(io.clock.nowMs()).toISOString())} ${paint('bad', 'failed')} ${name}  ${detail}\n`,
+            `${paint('dim', new Date(io.clock.nowMs()).toISOString())} ${paint('bad', 'failed')} ${stripControl(`${name}  ${detail}`)}\n`,
           );
         },
       });
@@ -138,14 +139,14 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
 
 /** Says when a single pass planned nothing or not all; gives the exit code of that. */
 function tellPlanning(
-  { io, paint }: Context,
+  { paint, warn }: Context,
   { decision, failedRunnerCount }: TickResult,
   logFile: string,
 ): number {
   if (decision === 'scheduled' && failedRunnerCount === 0) return EXIT.ok;
   const skip = SKIPS[decision];
   const what = skip === undefined ? `planning failed, see ${logFile}` : `nothing was planned: ${skip}`;
-  io.stderr.write(`${paint('bad', what)}\n`);
+  warn(`${paint('bad', what)}\n`);
   return skip === undefined ? EXIT.failed : EXIT.refused;
 }
 
