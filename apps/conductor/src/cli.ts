@@ -20,6 +20,7 @@ import { addStatusCommand } from './commands/status.ts';
 import { addStoreCommand } from './commands/store.ts';
 import { addWhyCommand } from './commands/why.ts';
 import { addWorktreesCommand } from './commands/worktrees.ts';
+import { apiOfEnvironment } from './context.ts';
 import { ConductorError, type ConductorErrorCode } from './errors.ts';
 import { EXIT } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
@@ -98,7 +99,7 @@ export function createProgram(io: CliIo, finish: (exitCode: number) => void): Co
 /** Whoever asks a daemon elsewhere must not take the files here for its record. */
 function noteLocal(command: Command, io: CliIo): void {
   const flags = new Set(command.options.map((option) => option.long));
-  if (io.env['CONDUCTOR_API'] === undefined || flags.has('--api') || !flags.has('--store')) return;
+  if (apiOfEnvironment(io) === undefined || flags.has('--api') || !flags.has('--store')) return;
   const note = `${command.name()} works on the files here, not on the daemon CONDUCTOR_API names`;
   io.stderr.write(`${createPaint(io)('dim', note)}\n`);
 }

@@ -88,10 +88,16 @@ export function createContext(io: CliIo, options: CliOptions): Context {
     config,
     paint: createPaint(io),
     json: json === true,
-    apiUrl: typeof api === 'string' ? api : io.env['CONDUCTOR_API'],
+    apiUrl: typeof api === 'string' ? api : apiOfEnvironment(io),
     print: (text) => void io.stdout.write(forTerminal(io, text)),
     warn: (text) => void io.stderr.write(forTerminal(io, text)),
     printJson: (_schema, value) => void io.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`),
     printJsonLine: (_schema, value) => void io.stdout.write(`${JSON.stringify(value)}\n`),
   };
+}
+
+/** The daemon that `CONDUCTOR_API` names; an empty variable is an unset one, as for settings. */
+export function apiOfEnvironment({ env }: Pick<CliIo, 'env'>): string | undefined {
+  const url = env['CONDUCTOR_API'];
+  return url === '' ? undefined : url;
 }

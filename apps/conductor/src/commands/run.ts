@@ -4,8 +4,9 @@ import type { Command } from 'commander';
 import { type CliOptions, createContext, withCommonOptions } from '../context.ts';
 import { claimNow, runInForeground } from '../foreground.ts';
 import type { CliIo } from '../io.ts';
+import { keyOption } from '../key-option.ts';
 import { requireDefinition } from '../job-config.ts';
-import { DEFAULT_KEY, withStore } from '../wire.ts';
+import { withStore } from '../wire.ts';
 
 /** Adds `run`. */
 export function addRunCommand(program: Command, io: CliIo, finish: (exitCode: number) => void): void {
@@ -13,7 +14,7 @@ export function addRunCommand(program: Command, io: CliIo, finish: (exitCode: nu
     program
       .command('run <job>')
       .description('run a job now, in the foreground; exits with the exit code of its last step')
-      .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
+      .addOption(keyOption())
       .addHelpText('after', '\nExample:\n  conductor run nightly-tests'),
   ).action(async (name: string, options: CliOptions) => {
     const { key, ...common } = options;
