@@ -15,4 +15,4 @@ export function keyOption(): Option {
   });
 }
 
-const MAX_KEY_LENGTH = 512;
+const MAX_KEY_LENGTH = 1_000;

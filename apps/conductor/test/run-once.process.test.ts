@@ -1,10 +1,13 @@
 import { describe, expect, test } from 'vitest';
 
+import { watchSlotName } from '../src/daemon/watchers.ts';
 import { createCluster } from './fixtures/cluster.ts';
 import { STEADY_TIMES } from './fixtures/daemon.ts';
 import { createScratch, until } from './fixtures/scratch.ts';
 
 const WATCHING = `${STEADY_TIMES}jobs:\n  job: { command: 'true', watch: { command: cat n.txt } }\n`;
+
+const SLOT = watchSlotName('job', { kind: 'command', command: 'cat n.txt' });
 
 describe('conductor start --run-once', () => {
   test('given an attempt that cannot be carried out, it is told as a task that ended, and the exit code is 1', async () => {
@@ -50,7 +53,7 @@ describe('conductor start --run-once', () => {
     const { child, ended } = cluster.start('dead');
     const { term } = await cluster.leader('dead');
     await until('it has seen the first value', () =>
-      cluster.store.slotCursor('watch:job').then((seen) => seen === 1),
+      cluster.store.slotCursor(SLOT).then((seen) => seen === 1),
     );
     child.kill('SIGKILL');
     await ended;
@@ -59,7 +62,7 @@ describe('conductor start --run-once', () => {
     const result = await cluster.scratch.conductor('start', '--run-once', '--node-id', 'next');
 
     expect(result).toMatchObject({ exitCode: 0, stderr: '' });
-    expect(await cluster.store.slotCursor('watch:job')).toBe(2);
+    expect(await cluster.store.slotCursor(SLOT)).toBe(2);
     expect((await cluster.store.leadership('leader'))?.term).toBe(term + 1);
   });
 

@@ -10,7 +10,7 @@ describe('input that cannot be meant', () => {
   test.for([
     [['jobs', 'pause', 'nihgtly'], 'Cannot find job "nihgtly": expected one of the config or the store'],
     [['jobs', 'resume', ''], 'Cannot find job ""'],
-    [['enqueue', 'nightly', '--key', ''], 'Cannot use --key "": it has 0 characters, expected 1 to 512'],
+    [['enqueue', 'nightly', '--key', ''], 'Cannot use --key "": it has 0 characters, expected 1 to 1000'],
     [['run', 'nightly', '--key', ''], 'Cannot use --key ""'],
     [['store', 'prune', '--max-age', '30000d'], 'Cannot use --max-age "30000d": expected a duration'],
     [['exec', '--timeout', '0s', '--', 'true'], 'Cannot use --timeout "0s": expected a duration above 0'],
