@@ -20,10 +20,11 @@ import { addStatusCommand } from './commands/status.ts';
 import { addStoreCommand } from './commands/store.ts';
 import { addWhyCommand } from './commands/why.ts';
 import { addWorktreesCommand } from './commands/worktrees.ts';
+import { apiOfEnvironment } from './context.ts';
 import { ConductorError, type ConductorErrorCode } from './errors.ts';
 import { EXIT } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
-import { createPaint } from './terminal/style.ts';
+import { createPaint, forTerminal } from './terminal/style.ts';
 import { VERSION } from './version.ts';
 
 /**
@@ -98,7 +99,7 @@ export function createProgram(io: CliIo, finish: (exitCode: number) => void): Co
 /** Whoever asks a daemon elsewhere must not take the files here for its record. */
 function noteLocal(command: Command, io: CliIo): void {
   const flags = new Set(command.options.map((option) => option.long));
-  if (io.env['CONDUCTOR_API'] === undefined || flags.has('--api') || !flags.has('--store')) return;
+  if (apiOfEnvironment(io) === undefined || flags.has('--api') || !flags.has('--store')) return;
   const note = `${command.name()} works on the files here, not on the daemon CONDUCTOR_API names`;
   io.stderr.write(`${createPaint(io)('dim', note)}\n`);
 }
@@ -111,12 +112,12 @@ function report(error: unknown, io: CliIo): number {
   const paint = createPaint(io);
   if (error instanceof ConductorError) {
     const hint = error.hint === undefined ? '' : `${paint('dim', error.hint)}\n`;
-    io.stderr.write(`${paint('bad', 'error')} ${error.message}\n${hint}`);
+    io.stderr.write(forTerminal(io, `${paint('bad', 'error')} ${error.message}\n${hint}`));
     return EXIT_OF_CODE[error.code] ?? EXIT.failed;
   }
   if (error instanceof Error && 'code' in error) {
     // Errors of the packages and the system carry a code and a message that stands alone.
-    io.stderr.write(`${paint('bad', 'error')} ${error.message}\n`);
+    io.stderr.write(forTerminal(io, `${paint('bad', 'error')} ${error.message}\n`));
     return EXIT.failed;
   }
   throw error;

@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import { type Config, loadConfig } from './config.ts';
 import type { CliIo } from './io.ts';
 import { kebabCase, type Settings, SETTINGS } from './settings.ts';
-import { createPaint, type Paint } from './terminal/style.ts';
+import { createPaint, forTerminal, type Paint } from './terminal/style.ts';
 
 /** What commander parsed: texts, and `true` for options without a value. */
 export type CliOptions = Readonly<Record<string, string | boolean | undefined>>;
@@ -19,8 +19,10 @@ export interface Context {
   readonly json: boolean;
   /** The daemon to ask instead of the files here: `--api` or `CONDUCTOR_API`; `undefined` for the files. */
   readonly apiUrl: string | undefined;
-  /** Writes text to stdout as it is. */
+  /** Writes text for people to stdout, without what others wrote into it to steer the terminal. */
   print(text: string): void;
+  /** The same, to stderr. */
+  warn(text: string): void;
   /** Writes one JSON document to stdout: the view that is published as this command's schema. */
   printJson<View>(schema: z.ZodType<View>, value: View): void;
   /** Writes one JSON document as a line of its own, for what has no end to wait for. */
@@ -86,9 +88,16 @@ export function createContext(io: CliIo, options: CliOptions): Context {
     config,
     paint: createPaint(io),
     json: json === true,
-    apiUrl: typeof api === 'string' ? api : io.env['CONDUCTOR_API'],
-    print: (text) => void io.stdout.write(text),
+    apiUrl: typeof api === 'string' ? api : apiOfEnvironment(io),
+    print: (text) => void io.stdout.write(forTerminal(io, text)),
+    warn: (text) => void io.stderr.write(forTerminal(io, text)),
     printJson: (_schema, value) => void io.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`),
     printJsonLine: (_schema, value) => void io.stdout.write(`${JSON.stringify(value)}\n`),
   };
+}
+
+/** The daemon that `CONDUCTOR_API` names; an empty variable is an unset one, as for settings. */
+export function apiOfEnvironment({ env }: Pick<CliIo, 'env'>): string | undefined {
+  const url = env['CONDUCTOR_API'];
+  return url === '' ? undefined : url;
 }

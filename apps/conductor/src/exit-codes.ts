@@ -12,7 +12,10 @@ export const EXIT: {
   readonly hurried: 3;
   /** `start`: the grace ran out and the running steps were ended. */
   readonly graceOver: 4;
-  /** The job cannot be claimed now: it runs elsewhere, waits for a retry, is paused (EX_TEMPFAIL of sysexits.h). */
+  /**
+   * The job cannot be claimed now: it runs elsewhere, waits for a retry, is paused (EX_TEMPFAIL of sysexits.h).
+   * `start --run-once`: nothing could be planned, because another node leads or everything is paused.
+   */
   readonly refused: 75;
   /** The step's time was up, as timeout(1) has it. */
   readonly timedOut: 124;

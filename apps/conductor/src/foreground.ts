@@ -17,7 +17,7 @@ import type { JobDefinition } from './job-config.ts';
 import { parseJobInput } from './job-input.ts';
 import { attachLease } from './lease.ts';
 import { runTask, type TaskOutcome } from './task.ts';
-import { toneOfStatus } from './terminal/style.ts';
+import { stripControl, toneOfStatus } from './terminal/style.ts';
 import { startProgress } from './terminal/progress.ts';
 import { formatRelative } from './terminal/time.ts';
 import { taskOutcomeView, toTaskOutcomeView } from './views/run-views.ts';
@@ -105,7 +105,7 @@ export async function runInForeground(
       rootDir: place.workDir ?? config.rootDir,
       env: io.env,
       clock: io.clock,
-      note: (message) => void io.stderr.write(`${context.paint('dim', message)}\n`),
+      note: (message) => context.warn(`${context.paint('dim', message)}\n`),
       execute: (request, current) => executeStep(context, store, job, request, current, abort.signal),
     });
     printOutcome(context, outcome);
@@ -160,19 +160,19 @@ function describeProgress(body: Readonly<Record<string, unknown>>): string {
 function printOutcome(context: Context, outcome: TaskOutcome): void {
   const last = outcome.results.at(-1);
   if (last === undefined) return;
-  const { io, paint } = context;
+  const { paint } = context;
   if (context.json) {
     context.printJson(taskOutcomeView, toTaskOutcomeView(outcome));
     return;
   }
   for (const result of outcome.results) {
     const status = paint(toneOfStatus(result.outcome), result.outcome);
-    const summary = result.ok ? '' : `: ${result.summary}`;
-    io.stderr.write(
+    const summary = result.ok ? '' : `: ${stripControl(result.summary)}`;
+    context.warn(
       `${status} ${result.stepName} in ${formatDuration(result.durationMs)}${summary}  ${paint('dim', result.runId)}\n`,
     );
   }
-  io.stderr.write(`${paint('dim', `record: ${last.paths.runDir}`)}\n`);
+  context.warn(`${paint('dim', `record: ${last.paths.runDir}`)}\n`);
 }
 
 /** The step's own code where it has one; else what timeout(1) and shells would say. */

@@ -84,6 +84,8 @@ const duration = z.string().transform((text, context) => {
   }
   return durationMs;
 });
+/** A limit of 0 would end what it limits before it began. */
+const limit = duration.refine((durationMs) => durationMs > 0, { error: 'expected a duration above 0' });
 const command = z.union([z.string().trim().min(1), z.array(z.string()).min(1)], {
   error: 'expected a shell line or a list of the program and its arguments',
 });
@@ -93,8 +95,8 @@ const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/, {
 const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'expected a variable name' });
 
 const limits = {
-  timeout: duration.optional().describe('Wall time a step may take'),
-  idleTimeout: duration.optional().describe('How long a step may be silent'),
+  timeout: limit.optional().describe('Wall time a step may take, above 0'),
+  idleTimeout: limit.optional().describe('How long a step may be silent, above 0'),
 };
 const testReport = z.string().min(1).optional().describe('Path of a test report the step leaves');
 const step = z.strictObject({
@@ -191,7 +193,7 @@ const job = z
     concurrency: z.int().min(1).max(1_000).default(1).describe('Tasks at once, over all nodes'),
     checkpoint: z
       .strictObject({
-        every: duration.optional().describe('Also while a step runs, this often'),
+        every: limit.optional().describe('Also while a step runs, this often, above 0'),
         gitDiff: z.boolean().default(true).describe('Whether what changed in git is kept'),
         logTailLines: z.int().min(1).max(10_000).default(20).describe('Last lines kept with it'),
       })

@@ -24,7 +24,28 @@ export function createProcessIo(): CliIo {
         for (const signal of SIGNALS) process.off(signal, listener);
       };
     },
+    outliveReader() {
+      for (const stream of [process.stdout, process.stderr]) {
+        stream.off('error', endQuietly);
+        stream.off('error', rethrowUnlessGone).on('error', rethrowUnlessGone);
+      }
+    },
   };
+}
+
+/** Ends this process with 0 once nobody reads what it prints (`conductor runs list | head`), unless `outliveReader` was called. */
+export function endWithReader(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', endQuietly);
+}
+
+function endQuietly(error: NodeJS.ErrnoException): void {
+  rethrowUnlessGone(error);
+  process.exit(0);
+}
+
+/** EPIPE is a pipe that nobody reads any more, EIO a terminal that was closed. */
+function rethrowUnlessGone(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

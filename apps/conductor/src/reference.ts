@@ -139,4 +139,5 @@ const SILENT_IO = {
   cwd: '/',
   clock: createRealClock(),
   onSignal: () => () => undefined,
+  outliveReader: () => undefined,
 };

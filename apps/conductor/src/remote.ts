@@ -59,7 +59,13 @@ export function remoteClient({ apiUrl, config }: Context): ConductorClient | und
 /** What a daemon of this state directory says, or why none does. */
 export type LocalAnswer<View> =
   | { readonly view: View }
-  | { readonly view: undefined; readonly why: string; readonly url: string | undefined };
+  | {
+      readonly view: undefined;
+      readonly why: string;
+      readonly url: string | undefined;
+      /** Whether it answered, and refused. */
+      readonly isRefused: boolean;
+    };
 
 /**
  * Asks a live daemon of this state directory.
@@ -72,10 +78,11 @@ export async function fromLocalDaemon<View>(
   ask: (client: ConductorClient) => Promise<View>,
 ): Promise<LocalAnswer<View>> {
   const place = findApi(config.settings);
-  if (place === undefined) return { view: undefined, why: 'no daemon is up here', url: undefined };
+  const unanswered = { view: undefined, isRefused: false };
+  if (place === undefined) return { ...unanswered, why: 'no daemon is up here', url: undefined };
   const { url } = place;
   const token = readToken(config);
-  if (token === undefined) return { view: undefined, why: 'there is no token to send', url };
+  if (token === undefined) return { ...unanswered, why: 'there is no token to send', url };
   try {
     const signal = AbortSignal.timeout(PATIENCE_MS);
     return {
@@ -84,9 +91,10 @@ export async function fromLocalDaemon<View>(
       ),
     };
   } catch (error) {
-    if (error instanceof ConductorApiError) return { view: undefined, why: error.message, url };
+    if (error instanceof ConductorApiError)
+      return { view: undefined, why: error.message, url, isRefused: error.status !== 0 };
     if (error instanceof DOMException && error.name === 'TimeoutError') {
-      return { view: undefined, why: `it gave no answer within ${PATIENCE_MS} ms`, url };
+      return { ...unanswered, why: `it gave no answer within ${PATIENCE_MS} ms`, url };
     }
     throw error;
   }

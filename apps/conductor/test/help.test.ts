@@ -24,6 +24,7 @@ function setup() {
     cwd: '/',
     clock: createRealClock(),
     onSignal: () => () => undefined,
+    outliveReader: () => undefined,
   };
   const commands = flattenCommands(describeCommand(createProgram(io, () => undefined)));
   return { io, commands: commands.filter((node) => node.isCallable), printed: () => printed };

@@ -4,6 +4,7 @@ import { runInNewContext } from 'node:vm';
 
 import { describe, expect, test } from 'vitest';
 
+import { createGuard } from '../src/http/guard.ts';
 import { type Answer, createHttpNode, type HttpNode, TOKEN } from './fixtures/http-node.ts';
 import { until } from './fixtures/scratch.ts';
 
@@ -79,6 +80,22 @@ describe('host and origin', () => {
       const node = await createHttpNode();
 
       expect((await node.ask('GET', '/healthz', { host })).status).toBe(200);
+    },
+  );
+
+  test.for([
+    ['127.0.0.2', '127.0.0.2:7420'],
+    ['::1', '[::1]:7420'],
+    ['127.0.0.2', 'localhost'],
+  ] as const)(
+    'given that it listens on %s, the host %s is let in and another loopback one is not',
+    ([listenHost, host]) => {
+      const guard = createGuard({ token: TOKEN, listenHost });
+
+      expect(() => guard.requireHost({ host })).not.toThrow();
+      expect(() => guard.requireHost({ host: '127.0.0.3:7420' })).toThrow(
+        'Cannot take the request: its Host',
+      );
     },
   );
 

@@ -184,6 +184,7 @@ function commandsWithJson(): readonly string[] {
     cwd: '/',
     clock: createRealClock(),
     onSignal: () => () => undefined,
+    outliveReader: () => undefined,
   };
   return flattenCommands(describeCommand(createProgram(io, () => undefined)))
     .filter((node) => node.isCallable && node.options.some((option) => option.long === '--json'))

@@ -220,6 +220,15 @@ describe('conductor status', () => {
     expect(gone.stdout).not.toContain('✓');
   });
 
+  test('given a daemon that answers with a refusal, the store is read, and the refusal is said', async () => {
+    const { here, url } = await setup();
+
+    const { stdout, exitCode } = await here.conductor('status', '--shared-token', 'x'.repeat(32));
+
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain(`the daemon at ${url} refused, Cannot take the request: its bearer token`);
+  });
+
   test('given a daemon that is stopped in its tracks, the store is read, and that is said', async () => {
     const { here, daemon, url } = await setup();
 

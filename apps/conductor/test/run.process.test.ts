@@ -48,6 +48,24 @@ jobs:
     expect(existsSync(path.join(scratch.dir, 'scratch/x'))).toBe(true);
   });
 
+  test('given arguments, a shell line has them as "$@", a list is followed by them, and only of one step', async () => {
+    const scratch = setup(`jobs:
+  line: { command: 'echo "$#:$0"; printf "<%s>" "$@"' }
+  list: { command: [printf, '[%s]', own] }
+  two: { steps: [{ name: a, command: touch ran }, { name: b, command: 'true' }] }
+`);
+
+    const line = await scratch.conductor('run', 'line', '--', '--key', "it's two", '$HOME');
+    const list = await scratch.conductor('run', 'list', '--key', 'k', '--', '-x', 'a b');
+    const two = await scratch.conductor('run', 'two', 'x');
+
+    expect(line).toMatchObject({ exitCode: 0, stdout: "3:/bin/sh\n<--key><it's two><$HOME>" });
+    expect(list).toMatchObject({ exitCode: 0, stdout: '[own][-x][a b]' });
+    expect(two.exitCode).toBe(2);
+    expect(two.stderr).toContain('Cannot pass arguments to job "two": it has 2 steps, expected one');
+    expect(existsSync(path.join(scratch.dir, 'ran'))).toBe(false);
+  });
+
   test('given two steps and a work tree, both run in it in order and the user’s own tree stays as it is', async () => {
     const scratch = setup(`jobs:
   two:

@@ -112,6 +112,32 @@ describe('watch command', () => {
 });
 
 describe('the watch of the config', () => {
+  test('given a watch whose kind, ref or command changes, each definition is run for once, and again when it grows', async () => {
+    const scratch = createScratch({ 'docs/a.md': 'one', number: '9' });
+    scratch.git('init', '--quiet', '--initial-branch=main');
+    const commit = (): string => scratch.git('commit', '--quiet', '--allow-empty', '--message=more');
+    for (let count = 0; count < 3; count += 1) commit();
+    scratch.git('branch', 'behind', 'main~2');
+    const old = new Date('2020-01-01T00:00:00Z');
+    for (const name of ['docs', 'docs/a.md']) utimesSync(path.join(scratch.dir, name), old, old);
+    const passes = async (watch: string): Promise<number> => {
+      const config = `${TIMES}jobs:\n  job: { command: echo ran >> ran.log, watch: ${watch} }\n`;
+      scratch.write({ 'conductor.yaml': config });
+      for (let pass = 0; pass < 2; pass += 1) await scratch.conductor('start', '--run-once');
+      return ranCount(scratch);
+    };
+
+    expect(await passes('{ files: ["docs/**"] }')).toBe(1);
+    expect(await passes('{ git: main }')).toBe(2);
+    expect(await passes('{ git: behind }')).toBe(3);
+    expect(await passes('{ command: cat number }')).toBe(4);
+    expect(await passes('{ command: echo 5 }')).toBe(5);
+    expect((await scratch.conductor('why', 'job')).stdout).toContain('watches command, acted on up to 5');
+    expect(await passes('{ git: main }')).toBe(5);
+    commit();
+    expect(await passes('{ git: main }')).toBe(6);
+  });
+
   test('given two kinds of watch, it is refused', async () => {
     const scratch = createScratch({
       'conductor.yaml': 'jobs:\n  a: { command: x, watch: { git: main, files: ["**"] } }\n',

@@ -76,7 +76,7 @@ export const line: z.ZodType<string> = z
   .min(1)
   .max(512)
   // eslint-disable-next-line no-control-regex -- refusing control characters is the point
-  .regex(/^[^\u0000-\u001F\u007F]+$/, { error: 'expected text without control characters' });
+  .regex(/^[^\u0000-\u001F\u007F-\u009F]+$/, { error: 'expected text without control characters' });
 
 /** What `:job` may be. */
 export const jobParams: z.ZodType<JobParams> = z.strictObject({

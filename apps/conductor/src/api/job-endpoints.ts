@@ -172,7 +172,7 @@ export const pauseJob: Endpoint<JobParams, Nothing, undefined, PauseView> = {
   query: nothing,
   body: undefined,
   view: pauseView,
-  errors: [],
+  errors: ['job-unknown'],
 };
 
 /** `POST /v1/jobs/:job/resume`. */

@@ -53,7 +53,7 @@ export function addCheckpointsPruneCommand(checkpoints: Command, io: CliIo): voi
     }
     context.print(`removed ${result.removed.length} checkpoints, ${result.kept.length} stay\n`);
     for (const { repository, reason } of result.unreachable) {
-      io.stderr.write(`${context.paint('warn', 'refs left')} in ${repository}: ${reason}\n`);
+      context.warn(`${context.paint('warn', 'refs left')} in ${repository}: ${reason}\n`);
     }
   });
 }

@@ -22,6 +22,7 @@ import type { CliIo } from '../io.ts';
 import { selectRun } from '../run-selector.ts';
 import { ensureStateDir } from '../state-dir.ts';
 import { newTaskId } from '../step-request.ts';
+import { stripControl } from '../terminal/style.ts';
 import {
   forkView,
   replayView,
@@ -68,7 +69,7 @@ function addReplay(checkpoints: Command, io: CliIo, finish: (exitCode: number) =
       context.printJson(replayView, toReplayView(record, result));
     } else if (result.outcome === 'conflicts') {
       context.print(`${context.paint('bad', 'conflicts')}: nothing was made\n`);
-      for (const conflict of result.conflicts) context.print(`  ${conflict.path}\n`);
+      for (const conflict of result.conflicts) context.print(`  ${stripControl(conflict.path)}\n`);
     } else {
       context.print(
         `${context.paint('good', 'replayed')} ${record.checkpointId} from its ${result.source} into ${result.worktree}\ntree ${result.tree}${result.tree === record.tree ? ', as recorded' : ', merged'}\n`,
@@ -98,7 +99,8 @@ function addRestore(checkpoints: Command, io: CliIo): void {
       `${context.paint('good', 'restored')} ${record.checkpointId}: ${result.written} files written, ${result.removed} removed\n`,
     );
     context.print(`to undo: conductor checkpoints restore ${runId}\n`);
-    for (const left of result.untouched) context.print(`  untouched: ${left.path} (${left.reason})\n`);
+    for (const left of result.untouched)
+      context.print(`  untouched: ${stripControl(left.path)} (${left.reason})\n`);
   });
 }
 

@@ -77,9 +77,7 @@ function addList(checkpoints: Command, io: CliIo): void {
       ),
     );
     if (view.skippedLines.length > 0) {
-      io.stderr.write(
-        `${context.paint('warn', 'torn')} ${view.skippedLines.length} lines could not be read\n`,
-      );
+      context.warn(`${context.paint('warn', 'torn')} ${view.skippedLines.length} lines could not be read\n`);
     }
   });
 }

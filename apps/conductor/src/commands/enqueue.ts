@@ -14,10 +14,10 @@ import {
 } from '../context.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
+import { keyOption } from '../key-option.ts';
 import { enqueueJob } from '../record/jobs.ts';
 import { fromRecord } from '../remote.ts';
 import { enqueueView } from '../views/job-views.ts';
-import { DEFAULT_KEY } from '../wire.ts';
 
 /** Adds `enqueue`. */
 export function addEnqueueCommand(program: Command, io: CliIo): void {
@@ -26,7 +26,7 @@ export function addEnqueueCommand(program: Command, io: CliIo): void {
       program
         .command('enqueue <job>')
         .description("raise a job's watermark so that a daemon runs it")
-        .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
+        .addOption(keyOption())
         .option('--watermark <n>', 'how new the input is; default: the next integer')
         .option('--input <file>', 'JSON that each step gets on its standard input; - reads ours')
         .addHelpText(

@@ -23,6 +23,7 @@ export function addExecCommand(program: Command, io: CliIo, finish: (exitCode: n
   ).action(async (command: string[], options: CliOptions) => {
     const { timeout, ...common } = options;
     const context = createContext(io, common);
+    io.outliveReader();
     const job = toJob(command, timeout);
     finish(
       await withStore(context, async (store) => {
@@ -36,10 +37,10 @@ export function addExecCommand(program: Command, io: CliIo, finish: (exitCode: n
 
 function toJob(command: readonly string[], timeout: CliOptions[string]): JobDefinition {
   const timeoutMs = typeof timeout === 'string' ? parseDuration(timeout) : undefined;
-  if (timeout !== undefined && timeoutMs === undefined) {
+  if (timeout !== undefined && (timeoutMs ?? 0) === 0) {
     throw new ConductorError(
       'usage',
-      `Cannot use --timeout "${String(timeout)}": expected a duration such as 90s, 30m or 1h30m`,
+      `Cannot use --timeout "${String(timeout)}": expected a duration above 0 such as 90s, 30m or 1h30m`,
     );
   }
   return {

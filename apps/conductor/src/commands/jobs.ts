@@ -10,7 +10,8 @@ import {
 } from '../context.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
-import { readAttempts, readJobs, requireJob } from '../record/jobs.ts';
+import { keyOption } from '../key-option.ts';
+import { readAttempts, readJobs, requireJob, steerKind } from '../record/jobs.ts';
 import { fromRecord } from '../remote.ts';
 import { stripControl, toneOfStatus } from '../terminal/style.ts';
 import { formatTable } from '../terminal/table.ts';
@@ -25,7 +26,6 @@ import {
   toJobView,
 } from '../views/job-views.ts';
 import type { AttemptView, JobListView, JobView } from '../views/types.ts';
-import { DEFAULT_KEY } from '../wire.ts';
 
 /** Adds `jobs` and its subcommands. */
 export function addJobsCommand(program: Command, io: CliIo): void {
@@ -89,7 +89,7 @@ function addShow(jobs: Command, io: CliIo): void {
       jobs
         .command('show <job>')
         .description('one job in full')
-        .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
+        .addOption(keyOption())
         .addHelpText('after', '\nExample:\n  conductor jobs show nightly-tests'),
     ),
   ).action(async (name: string, options: CliOptions) => {
@@ -110,7 +110,7 @@ function addAttempts(jobs: Command, io: CliIo): void {
       jobs
         .command('attempts <job>')
         .description('every claim of a job and what became of it')
-        .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
+        .addOption(keyOption())
         .option('--limit <n>', 'how many at most, 1 to 1000', '1000')
         .option('--cursor <cursor>', 'where to begin: nextCursor of the page before, in --json')
         .addHelpText('after', '\nExample:\n  conductor jobs attempts nightly-tests --json'),
@@ -147,9 +147,10 @@ function addPause(jobs: Command, io: CliIo): void {
     ).action(async (name: string | undefined, options: CliOptions) => {
       const context = createContext(io, options);
       const view = await fromRecord(context, {
-        here: async ({ store }) => {
-          await store[verb](name);
-          return { job: name ?? null, isPaused: verb === 'pause' };
+        here: async (place) => {
+          if (name !== undefined) return steerKind(place, verb, name);
+          await place.store[verb]();
+          return { job: null, isPaused: verb === 'pause' };
         },
         there: (client) => client[verb](name),
       });
@@ -170,7 +171,7 @@ function addSteer(jobs: Command, io: CliIo, verb: 'cancel' | 'retry' | 'remove')
       jobs
         .command(`${verb} <job>`)
         .description(descriptions[verb])
-        .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
+        .addOption(keyOption())
         .addHelpText('after', `\nExample:\n  conductor jobs ${verb} nightly-tests`),
     ),
   ).action(async (name: string, options: CliOptions) => {
@@ -239,7 +240,7 @@ function nextOf(job: JobView, nowMs: number): string {
 function describeJob(context: Context, job: JobView): string {
   const nowMs = context.io.clock.nowMs();
   const rows: readonly (readonly [string, string])[] = [
-    ['job', `${job.job} (${job.key})`],
+    ['job', stripControl(`${job.job} (${job.key})`)],
     ['status', context.paint(toneOfStatus(job.status), job.status)],
     ['watermark', `input ${job.inputWatermark}, last success ${job.lastSuccessWatermark}`],
     ['attempts', `${job.attempt}, retries left ${job.retriesLeft} of ${job.maxRetries}`],

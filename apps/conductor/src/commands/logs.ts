@@ -40,7 +40,9 @@ async function printLog(context: Context, file: string, wanted: Wanted): Promise
   const show = (lines: readonly string[]): void => {
     for (const line of lines) {
       const text = formatLogLine(line, wanted.leastLevel, context.paint);
-      if (text !== undefined) context.print(context.json ? `${line}\n` : text);
+      if (text === undefined) continue;
+      if (context.json) context.io.stdout.write(`${line}\n`);
+      else context.print(text);
     }
   };
   try {

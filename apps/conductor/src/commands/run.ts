@@ -2,23 +2,31 @@
 import type { Command } from 'commander';
 
 import { type CliOptions, createContext, withCommonOptions } from '../context.ts';
+import { ConductorError } from '../errors.ts';
 import { claimNow, runInForeground } from '../foreground.ts';
 import type { CliIo } from '../io.ts';
-import { requireDefinition } from '../job-config.ts';
-import { DEFAULT_KEY, withStore } from '../wire.ts';
+import { keyOption } from '../key-option.ts';
+import { type JobDefinition, requireDefinition } from '../job-config.ts';
+import { withStore } from '../wire.ts';
 
 /** Adds `run`. */
 export function addRunCommand(program: Command, io: CliIo, finish: (exitCode: number) => void): void {
   withCommonOptions(
     program
-      .command('run <job>')
-      .description('run a job now, in the foreground; exits with the exit code of its last step')
-      .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
-      .addHelpText('after', '\nExample:\n  conductor run nightly-tests'),
-  ).action(async (name: string, options: CliOptions) => {
+      .command('run <job> [args...]')
+      .description(
+        'run a job now, in the foreground; exits with the exit code of its last step; ARGS, of a job with one step, are "$@" in a shell line and follow a list of arguments, for this attempt and not for its retries',
+      )
+      .addOption(keyOption())
+      .addHelpText(
+        'after',
+        '\nExamples:\n  conductor run nightly-tests\n  conductor run nightly-tests -- --only slow',
+      ),
+  ).action(async (name: string, args: readonly string[], options: CliOptions) => {
     const { key, ...common } = options;
     const context = createContext(io, common);
-    const job = requireDefinition(context.config.jobs, name);
+    io.outliveReader();
+    const job = withArguments(requireDefinition(context.config.jobs, name), args);
     finish(
       await withStore(context, async (store) => {
         const lease = await claimNow(context, store, job, String(key));
@@ -27,3 +35,21 @@ export function addRunCommand(program: Command, io: CliIo, finish: (exitCode: nu
     );
   });
 }
+
+/** The job with arguments for its one step. */
+function withArguments(job: JobDefinition, args: readonly string[]): JobDefinition {
+  if (args.length === 0) return job;
+  const [step, ...others] = job.steps;
+  if (step === undefined || others.length > 0) {
+    throw new ConductorError(
+      'usage',
+      `Cannot pass arguments to job "${job.name}": it has ${job.steps.length} steps, expected one`,
+    );
+  }
+  const { command } = step;
+  const own = typeof command === 'string' ? [SHELL, '-c', command, SHELL] : command;
+  return { ...job, steps: [{ ...step, command: [...own, ...args] }] };
+}
+
+/** What runs a shell line, and `$0` in it. */
+const SHELL = '/bin/sh';

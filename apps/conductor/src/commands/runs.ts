@@ -77,7 +77,7 @@ function addList(runs: Command, io: CliIo): void {
     }
     printRuns(context, view.runs);
     for (const { taskId, runId, message } of view.unreadable) {
-      io.stderr.write(`${context.paint('warn', 'unreadable')} ${taskId}/${runId}: ${message}\n`);
+      context.warn(`${context.paint('warn', 'unreadable')} ${taskId}/${runId}: ${message}\n`);
     }
   });
 }

@@ -2,6 +2,7 @@
 import path from 'node:path';
 
 import { createLogger } from '@conductor-run/logging';
+import type { TickResult } from '@conductor-run/timed-jobs';
 import type { Command } from 'commander';
 
 import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
@@ -16,9 +17,10 @@ import type { CliIo } from '../io.ts';
 import { settingKeys } from '../settings.ts';
 import { ensureStateDir } from '../state-dir.ts';
 import { createTaskBell } from '../task-bell.ts';
+import { stripControl } from '../terminal/style.ts';
 import { daemonEventView } from '../views/node-views.ts';
 import type { DaemonEventView } from '../views/types.ts';
-import { storePath, withStore } from '../wire.ts';
+import { DEFAULT_KEY, storePath, withStore } from '../wire.ts';
 
 /** Adds `start`. */
 export function addStartCommand(program: Command, io: CliIo, finish: (exitCode: number) => void): void {
@@ -28,7 +30,10 @@ export function addStartCommand(program: Command, io: CliIo, finish: (exitCode: 
       .description(
         'the daemon: leadership, HTTP API, schedules, claims; a first signal waits for running steps and exits with 0, a second one ends them and exits with 3',
       )
-      .option('--run-once', 'run what is due, wait for it, exit with its outcome')
+      .option(
+        '--run-once',
+        'run what is due, wait for it, exit with its outcome; 75 when nothing could be planned',
+      )
       .option(
         '--grace <duration>',
         'end steps that still run this long after the first signal and exit with 4, such as 10m; without it they may take as long as they need',
@@ -46,6 +51,7 @@ export function addStartCommand(program: Command, io: CliIo, finish: (exitCode: 
 async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Promise<number> {
   const { io, config, paint } = context;
   const { settings } = config;
+  io.outliveReader();
   ensureStateDir(settings.stateDir);
   const logFile = path.join(settings.logsDir, 'daemon.log');
   const logger = createLogger({
@@ -58,6 +64,7 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
   const { metrics, observer } = await observe();
   const until = graceMs === Infinity ? 'end first' : `have ${formatDuration(graceMs)} to end`;
   let failed = 0;
+  let planning: number = EXIT.ok;
   const tell = createTeller(context);
   try {
     await withStore(context, async (store) => {
@@ -91,7 +98,16 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
               recorded,
               runId: last?.runId ?? null,
             },
-            `${paint('dim', new Date(io.clock.nowMs()).toISOString())} ${paint(tone, recorded)} ${taskId}  ${summary}${last === undefined ? '' : `  ${paint('dim', last.runId)}`}\n`,
+            `${paint('dim', new Date(io.clock.nowMs()).toISOString())} ${paint(tone, recorded)} ${taskId}  ${stripControl(summary)}${last === undefined ? '' : `  ${paint('dim', last.runId)}`}\n`,
+          );
+        },
+        onTaskThrown: ({ kind, key }, error) => {
+          const detail = error instanceof Error ? error.message : String(error);
+          const name = key === DEFAULT_KEY ? kind : `${kind} (${key})`;
+          failed += 1;
+          tell(
+            { event: 'task.ended', name, detail },
+            `${paint('dim', new Date(io.clock.nowMs()).toISOString())} ${paint('bad', 'failed')} ${stripControl(`${name}  ${detail}`)}\n`,
           );
         },
       });
@@ -100,7 +116,8 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
         { event: 'daemon.up', detail: logFile },
         `${paint('strong', 'conductor is up')}, log in ${logFile}; Ctrl-C drains and stops\n`,
       );
-      await Promise.race(isOnce ? [stop.asked, daemon.runOnce()] : [stop.asked]);
+      const tick = await Promise.race(isOnce ? [stop.asked, daemon.runOnce()] : [stop.asked]);
+      planning = tick === undefined ? EXIT.ok : tellPlanning(context, tick, logFile);
       tell(
         { event: 'daemon.stopping' },
         `stopping: nothing new starts, running steps ${until}; Ctrl-C again ends them\n`,
@@ -116,8 +133,28 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
     logger.flush();
   }
   const exitCode = exitCodeOf(stop.hurryReason());
-  return isOnce && failed > 0 && exitCode === EXIT.ok ? EXIT.failed : exitCode;
+  if (!isOnce || exitCode !== EXIT.ok) return exitCode;
+  return failed > 0 ? EXIT.failed : planning;
 }
+
+/** Says when a single pass planned nothing or not all; gives the exit code of that. */
+function tellPlanning(
+  { paint, warn }: Context,
+  { decision, failedRunnerCount }: TickResult,
+  logFile: string,
+): number {
+  if (decision === 'scheduled' && failedRunnerCount === 0) return EXIT.ok;
+  const skip = SKIPS[decision];
+  const what = skip === undefined ? `planning failed, see ${logFile}` : `nothing was planned: ${skip}`;
+  warn(`${paint('bad', what)}\n`);
+  return skip === undefined ? EXIT.failed : EXIT.refused;
+}
+
+const SKIPS: Readonly<Partial<Record<TickResult['decision'], string>>> = {
+  skipped_not_leader: 'another node leads, or nobody could yet; `conductor leader` shows who',
+  skipped_system_paused: 'everything is paused; `conductor jobs resume` ends that',
+  skipped_busy: 'another tick was under way',
+};
 
 type Telling = Pick<DaemonEventView, 'event'> & Partial<Omit<DaemonEventView, 'event' | 'atMs'>>;
 

@@ -51,7 +51,8 @@ async function findStatus(
   if (answer.view !== undefined) return { view: answer.view, note: undefined };
   const { config, io } = context;
   const view = await withStore(context, (store) => readStatus({ config, store, clock: io.clock }, null));
-  const where = answer.url === undefined ? '' : `the daemon at ${answer.url} did not answer, `;
+  const did = answer.isRefused ? 'refused' : 'did not answer';
+  const where = answer.url === undefined ? '' : `the daemon at ${answer.url} ${did}, `;
   return { view, note: `read from the store: ${where}${answer.why}` };
 }
 

@@ -163,14 +163,15 @@ function addPrune(store: Command, io: CliIo): void {
     const { maxAge, jobs, ...common } = options;
     const context = createContext(io, common);
     const ageMs = parseDuration(String(maxAge));
-    if (ageMs === undefined) {
+    const nowMs = io.clock.nowMs();
+    if (ageMs === undefined || ageMs > nowMs) {
       throw new ConductorError(
         'usage',
-        `Cannot use --max-age "${String(maxAge)}": expected a duration such as 90d`,
+        `Cannot use --max-age "${String(maxAge)}": expected a duration such as 90d that does not reach back beyond 1970`,
       );
     }
     const result = await withStore(context, (open) =>
-      open.prune({ finishedBeforeMs: io.clock.nowMs() - ageMs, jobs: jobs === true }),
+      open.prune({ finishedBeforeMs: nowMs - ageMs, jobs: jobs === true }),
     );
     if (context.json) context.printJson(pruneStoreView, result);
     else context.print(`forgot ${result.attempts} attempts and ${result.jobs} jobs\n`);

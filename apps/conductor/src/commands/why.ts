@@ -10,6 +10,7 @@ import {
 } from '../context.ts';
 import { parseInstant } from '../instant.ts';
 import type { CliIo } from '../io.ts';
+import { keyOption } from '../key-option.ts';
 import { readWhy } from '../record/slots.ts';
 import { fromRecord } from '../remote.ts';
 import { describeReason } from '../slot-words.ts';
@@ -27,7 +28,7 @@ export function addWhyCommand(program: Command, io: CliIo): void {
       program
         .command('why <job>')
         .description('why a job ran, did not run, or waits: its slots, its attempts, what it waits for')
-        .option('--key <key>', 'which one of its kind', DEFAULT_KEY)
+        .addOption(keyOption())
         .option('--at <instant>', 'explain the one slot at this ISO 8601 instant')
         .addHelpText(
           'after',

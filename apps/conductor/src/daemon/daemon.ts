@@ -6,7 +6,7 @@ import path from 'node:path';
 
 import type { Lease, SqliteJobStore } from '@conductor-run/job-store';
 import type { AppLogger } from '@conductor-run/logging';
-import { createTimedJobs, type Runner } from '@conductor-run/timed-jobs';
+import { createTimedJobs, type Runner, type TickResult } from '@conductor-run/timed-jobs';
 
 import type { Config } from '../config.ts';
 import type { CliIo } from '../io.ts';
@@ -25,6 +25,7 @@ import { createNotifications, type Notifications } from './notifications.ts';
 import type { Observer } from './observer.ts';
 import type { DaemonParts } from './parts.ts';
 import { createRetention } from './retention.ts';
+import { untilMayPlan } from './single-pass.ts';
 import { startInOrder, type StartStep } from './start-order.ts';
 import { createWatchers, type Watchers } from './watchers.ts';
 
@@ -34,7 +35,7 @@ export interface DaemonOptions {
   readonly io: CliIo;
   readonly store: SqliteJobStore;
   readonly logger: AppLogger;
-  /** Whether it is for a single pass: without the HTTP API. */
+  /** Whether it is for a single pass: without the HTTP API, and without ticks of its own. */
   readonly isOnce: boolean;
   /** Told what happens, for metrics and traces. */
   readonly observer: Observer;
@@ -46,6 +47,8 @@ export interface DaemonOptions {
   readonly taskBell: TaskBell;
   /** Told after each task. */
   readonly onTask: (outcome: TaskOutcome) => void;
+  /** Told in place of `onTask` of an attempt that could not be carried out, such as one whose secret has no value. */
+  readonly onTaskThrown: (lease: Lease, error: unknown) => void;
   /** Aborted when running steps are to be ended without waiting for them. */
   readonly hurry: AbortSignal;
   /** Aborted when the daemon begins to stop. */
@@ -54,8 +57,13 @@ export interface DaemonOptions {
 
 /** A running daemon; whoever starts it stops it. */
 export interface Daemon {
-  /** Decides what is due now and resolves when nothing is due and nothing runs. */
-  runOnce(): Promise<void>;
+  /**
+   * Decides what is due now and resolves when nothing is due and nothing runs; for a daemon with `isOnce`. Waits for
+   * the lease of a leader that died, not for one that lives.
+   *
+   * @returns what planning came to; what was due already has run also when it was skipped
+   */
+  runOnce(): Promise<TickResult>;
   /** Plans nothing more, claims nothing more, waits for the running tasks, gives leadership up. */
   stop(): Promise<void>;
 }
@@ -162,10 +170,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     {
       name: 'timed jobs',
       async start() {
-        timedJobs.start();
+        // A tick of the loop would take the place of the single one, whose outcome is what counts.
+        if (!options.isOnce) timedJobs.start();
         const count = schedulesOf(config.jobs).length;
+        const ticks = options.isOnce ? 'one tick' : `a tick every ${settings.timedJobsIntervalMs} ms`;
         return {
-          detail: `a tick every ${settings.timedJobsIntervalMs} ms, ${count} schedules`,
+          detail: `${ticks}, ${count} schedules`,
           async stop() {
             await timedJobs.stop();
             await watchers.stop();
@@ -184,8 +194,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   await parts.heartbeat?.beatNow();
   return {
     async runOnce() {
-      await timedJobs.runTick('manual');
+      const { leader } = parts;
+      if (leader !== undefined)
+        await untilMayPlan({ leader, store, settings, clock: io.clock, stopping: options.stopping });
+      const tick = await timedJobs.runTick('manual');
       await parts.dispatcher?.drained();
+      return tick;
     },
     stop: () => started.stop(),
   };
@@ -264,13 +278,16 @@ function takeOn(
 /** Carries a task out and tells who wants to know, also when it could not be. */
 async function carryOut(
   lease: Lease,
-  { onTask, observer }: DaemonOptions,
+  { onTask, onTaskThrown, observer }: DaemonOptions,
   task: () => Promise<TaskOutcome>,
 ): Promise<void> {
   let outcome: TaskOutcome | undefined;
   try {
     outcome = await task();
     onTask(outcome);
+  } catch (error) {
+    onTaskThrown(lease, error);
+    throw error;
   } finally {
     observer.taskEnded(lease, outcome);
   }

@@ -1,5 +1,5 @@
 /**
- * How a daemon is asked to stop: a first signal drains, a second one or the end of the grace hurries.
+ * How a daemon is asked to stop: a first signal drains, a second one other than SIGHUP or the end of the grace hurries.
  * Invariant: the first reason to hurry is kept, so that the exit code can say which way it ended.
  */
 import type { Timer } from '@conductor-run/clock';
@@ -43,7 +43,9 @@ export function listenForStop(io: Pick<CliIo, 'onSignal' | 'clock'>, graceMs: nu
   };
   let unlisten = (): void => undefined;
   const asked = new Promise<void>((resolve) => {
-    unlisten = io.onSignal(() => {
+    unlisten = io.onSignal((signal) => {
+      // A terminal that is closed hangs up more than once: its shell does, and the system does. That is one wish.
+      if (signal === 'SIGHUP' && count > 0) return;
       count += 1;
       resolve();
       if (count === 2) hurryFor('second-signal');

@@ -3,6 +3,8 @@
  * Invariants: a value is acted on once, in the transaction that remembers it, under a term that is still current; a slow
  * or broken watch holds up neither the tick nor the other watches.
  */
+import { createHash } from 'node:crypto';
+
 import type { Clock } from '@conductor-run/clock';
 import type { JobStore } from '@conductor-run/job-store';
 import type { Logger } from '@conductor-run/logging';
@@ -30,9 +32,13 @@ export interface Watchers {
   stop(): Promise<void>;
 }
 
-/** The name under which the store remembers what a job's watch has seen. */
-export function watchSlotName(job: string): string {
-  return `watch:${job}`;
+/**
+ * The name under which the store remembers what a job's watch has seen. Another definition counts from another start,
+ * even in another unit, so it has a name of its own.
+ */
+export function watchSlotName(job: string, watch: WatchDefinition): string {
+  const digest = createHash('sha256').update(JSON.stringify(watch)).digest('hex').slice(0, DIGEST_LENGTH);
+  return `watch:${job}:${watch.kind}:${digest}`;
 }
 
 /**
@@ -61,6 +67,7 @@ export function createWatchers(options: WatchersOptions): Watchers {
 /** One job's watch and what is known of it. */
 interface Watch {
   readonly job: JobDefinition;
+  readonly definition: WatchDefinition;
   readonly start: (settleDelayMs: number) => void;
   /** The look under way; `undefined` when there is none. */
   looking: Promise<void> | undefined;
@@ -93,6 +100,7 @@ function createWatch(
   };
   const watch: Watch = {
     job,
+    definition,
     start(settleDelayMs) {
       watch.looking ??= lookOnce(settleDelayMs);
     },
@@ -120,7 +128,7 @@ async function runWatches(
     const { found } = watch;
     if (found === undefined) continue;
     if (context.signal.aborted) break;
-    if (found.value !== undefined && (await raise(watch.job, found.value, context, options))) raised += 1;
+    if (found.value !== undefined && (await raise(watch, found.value, context, options))) raised += 1;
     watch.found = undefined;
     settledAtMs = Math.min(settledAtMs, found.settledAtMs ?? settledAtMs);
   }
@@ -130,12 +138,12 @@ async function runWatches(
 
 /** Raises the watermark when the value is newer than the last one that was acted on; true when it did. */
 async function raise(
-  job: JobDefinition,
+  { job, definition }: Watch,
   value: number,
   { term }: RunContext<unknown>,
   { store, logger }: WatchersOptions,
 ): Promise<boolean> {
-  const schedule = watchSlotName(job.name);
+  const schedule = watchSlotName(job.name, definition);
   const seen = (await store.slotCursor(schedule)) ?? 0;
   if (value <= seen) return false;
   const base = { kind: job.name, key: DEFAULT_KEY, retries: job.retry.max };
@@ -144,7 +152,7 @@ async function raise(
     slotMs: value,
     term,
     decision: 'raised',
-    reason: job.watch?.kind ?? '',
+    reason: definition.kind,
     // To the value where it is ahead, and in any case by one: a run by hand may have taken the number already.
     effect: [base, { ...base, watermark: value }],
   });
@@ -153,5 +161,6 @@ async function raise(
   return true;
 }
 
+const DIGEST_LENGTH = 12;
 /** How long a tick of the loop waits for looks; later ones are acted on in the next tick. */
 const PATIENCE_MS = 1_000;

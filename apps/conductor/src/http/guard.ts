@@ -38,8 +38,9 @@ export interface Guard {
 export function createGuard({ token, listenHost, names = [] }: GuardOptions): Guard {
   const expected = digest(token);
   const isLocal = isLoopback(listenHost);
-  const known = new Set(['localhost', '127.0.0.1', '[::1]']);
-  if (!isLocal) for (const name of [listenHost, ...names]) known.add(name.toLowerCase());
+  const own = isIP(listenHost) === 6 ? `[${listenHost}]` : listenHost;
+  const extra = isLocal ? [own] : [own, ...names];
+  const known = new Set(['localhost', '127.0.0.1', '[::1]', ...extra.map((name) => name.toLowerCase())]);
 
   const isToken = (text: string): boolean => timingSafeEqual(digest(text), expected);
   return {

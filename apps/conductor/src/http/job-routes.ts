@@ -3,7 +3,7 @@ import type { FastifyPluginAsync } from 'fastify';
 
 import { DEFAULT_LIMIT } from '../api/endpoint.ts';
 import * as api from '../api/job-endpoints.ts';
-import { enqueueJob, readAttempts, readJobs, requireJob } from '../record/jobs.ts';
+import { enqueueJob, readAttempts, readJobs, requireJob, steerKind } from '../record/jobs.ts';
 import type { RecordPlace } from '../record/record-place.ts';
 import { readWhy } from '../record/slots.ts';
 import { toJobView } from '../views/job-views.ts';
@@ -48,10 +48,7 @@ export function createJobRoutes(place: RecordPlace): FastifyPluginAsync {
       [api.pauseJob, 'pause'],
       [api.resumeJob, 'resume'],
     ] as const) {
-      mount(app, endpoint, async ({ params: { job } }) => {
-        await store[verb](job);
-        return { job, isPaused: verb === 'pause' };
-      });
+      mount(app, endpoint, ({ params: { job } }) => steerKind(place, verb, job));
     }
   };
 }

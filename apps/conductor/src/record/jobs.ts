@@ -6,7 +6,7 @@ import { ConductorError } from '../errors.ts';
 import { requireDefinition } from '../job-config.ts';
 import { suggest } from '../suggest.ts';
 import { toAttemptView, toEnqueueView, toJobView } from '../views/job-views.ts';
-import type { AttemptListView, EnqueueView, JobListView } from '../views/types.ts';
+import type { AttemptListView, EnqueueView, JobListView, PauseView } from '../views/types.ts';
 import { parseCursor } from './cursor.ts';
 import type { RecordPlace } from './record-place.ts';
 
@@ -85,6 +85,25 @@ export async function enqueueJob(
   return toEnqueueView(name, key, result);
 }
 
+/**
+ * Pauses a job or lets it go on, all its keys.
+ *
+ * @param place - the record
+ * @param verb - which of the two
+ * @param name - of a job of the config or the store
+ * @throws ConductorError with code `job-unknown`: a name mistyped would pause nothing, and say that it did
+ */
+export async function steerKind(
+  place: Pick<RecordPlace, 'config' | 'store'>,
+  verb: 'pause' | 'resume',
+  name: string,
+): Promise<PauseView> {
+  const known = await knownKinds(place);
+  if (!known.includes(name)) throw unknownJob(name, known);
+  await place.store[verb](name);
+  return { job: name, isPaused: verb === 'pause' };
+}
+
 /** What was parsed from JSON: this only says so to the compiler. */
 const jsonValue: z.ZodType<JsonValue> = z.json();
 
@@ -97,13 +116,13 @@ const jsonValue: z.ZodType<JsonValue> = z.json();
  * @throws ConductorError with code `job-unknown`, with the nearest name
  */
 export async function requireJob(
-  { config, store }: Pick<RecordPlace, 'config' | 'store'>,
+  place: Pick<RecordPlace, 'config' | 'store'>,
   name: string,
   key: string,
 ): Promise<Job> {
-  const job = await store.get(name, key);
+  const job = await place.store.get(name, key);
   if (job !== undefined) return job;
-  const known = [...config.jobs.keys(), ...(await store.stats()).kinds.map((kind) => kind.kind)];
+  const known = await knownKinds(place);
   if (known.includes(name)) {
     throw new ConductorError(
       'job-unknown',
@@ -111,8 +130,19 @@ export async function requireJob(
       { hint: `conductor run ${name}` },
     );
   }
+  throw unknownJob(name, known);
+}
+
+async function knownKinds({
+  config,
+  store,
+}: Pick<RecordPlace, 'config' | 'store'>): Promise<readonly string[]> {
+  return [...config.jobs.keys(), ...(await store.stats()).kinds.map(({ kind }) => kind)];
+}
+
+function unknownJob(name: string, known: readonly string[]): ConductorError {
   const near = suggest(name, known);
-  throw new ConductorError(
+  return new ConductorError(
     'job-unknown',
     `Cannot find job "${name}": expected one of the config or the store`,
     { hint: near === undefined ? 'conductor jobs list' : `Did you mean "${near}"?` },

@@ -55,6 +55,7 @@ export async function readWhy(
       ? await scheduler.forecast(nowMs, nowMs + HORIZON_MS, MAX_UPCOMING)
       : [];
   const watch = definition?.watch;
+  const watchSlot = watch === undefined ? undefined : watchSlotName(name, watch);
   const answer =
     atMs === undefined || scheduler === undefined
       ? null
@@ -65,10 +66,13 @@ export async function readWhy(
     waiting: toWaitingView(await explainWaiting(store, name, key, definition, nowMs)),
     slots: isDefault ? (await store.slots(name, { limit: MAX_SLOTS })).map(toSlotView) : [],
     watch:
-      watch === undefined
+      watch === undefined || watchSlot === undefined
         ? null
-        : { kind: watch.kind, seen: (await store.slotCursor(watchSlotName(name))) ?? null },
-    changes: isDefault ? (await store.slots(watchSlotName(name), { limit: MAX_SLOTS })).map(toSlotView) : [],
+        : { kind: watch.kind, seen: (await store.slotCursor(watchSlot)) ?? null },
+    changes:
+      isDefault && watchSlot !== undefined
+        ? (await store.slots(watchSlot, { limit: MAX_SLOTS })).map(toSlotView)
+        : [],
     upcoming: upcoming.map(toForecastSlotView),
     attempts: (await store.attempts(name, key, { limit: MAX_ATTEMPTS })).map(toAttemptView),
     answer,

@@ -16,7 +16,8 @@ export interface WantedLog {
 /** One line; with `--json` one document, for a log has no end to wait for. */
 export function printLogLine(context: Context, line: LogLineView, hasTimestamps: boolean): void {
   if (context.json) context.printJsonLine(logLineView, line);
-  else context.print(formatLine(context, line, hasTimestamps));
+  // As it was written: whoever wants it without colours has said so.
+  else context.io.stdout.write(formatLine(context, line, hasTimestamps));
 }
 
 function formatLine(

@@ -1,4 +1,7 @@
-/** Colours, by meaning. Invariant: text without colour says the same. */
+/**
+ * What text may do to a terminal: colours, by meaning, and nothing else.
+ * Invariants: text without colour says the same; what others wrote moves no cursor, sets no title, answers no question.
+ */
 import { styleText } from 'node:util';
 
 import type { CliIo } from '../io.ts';
@@ -20,9 +23,19 @@ export function toneOfStatus(status: string): Tone {
   return STATUS_TONES[status] ?? 'dim';
 }
 
+/**
+ * Text for people as it may reach their terminal: without escape sequences and control characters, but for line ends,
+ * tabs and the colours of `createPaint`. The last gate; a value that must stay on its line goes through `stripControl`.
+ */
+export function forTerminal({ hasColor }: Pick<CliIo, 'hasColor'>, text: string): string {
+  return text.replaceAll(CONTROL, (found) =>
+    found === '\n' || found === '\t' || (hasColor && OUR_COLOR.test(found)) ? found : '',
+  );
+}
+
 /** Text without escape sequences, to measure it and to keep control characters of other programs off the terminal. */
 export function stripControl(text: string): string {
-  return text.replaceAll(ESCAPES, '').replaceAll(CONTROL, '');
+  return text.replaceAll(CONTROL, '');
 }
 
 const FORMATS = {
@@ -48,7 +61,9 @@ const STATUS_TONES: Readonly<Record<string, Tone>> = {
   lost: 'bad',
 };
 
+/** Escape sequences in both spellings, with ESC and a letter or with the one character U+0080 to U+009F; any other control character. */
+const CONTROL =
+  // eslint-disable-next-line no-control-regex -- matching control characters is the point
+  /(?:\u001B\[|\u009B)[0-?]*[ -/]*[@-~]|(?:\u001B\]|\u009D)[^\u0007\u001B\u009C]*(?:\u0007|\u001B\\|\u009C)|\u001B[@-Z\\-_]|[\u0000-\u001F\u007F-\u009F]/g;
 // eslint-disable-next-line no-control-regex -- matching control characters is the point
-const ESCAPES = /\u001B(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001B]*(?:\u0007|\u001B\\)|[@-Z\\-_])/g;
-// eslint-disable-next-line no-control-regex -- matching control characters is the point
-const CONTROL = /[\u0000-\u001F\u007F]/g;
+const OUR_COLOR = /^\u001B\[(?:1|2|22|31|32|33|36|39)m$/;

@@ -128,10 +128,15 @@ export const daemonEventView: z.ZodType<DaemonEventView> = view<DaemonEventView>
       ['part.started', 'daemon.up', 'task.ended', 'daemon.stopping', 'daemon.stopped'],
       'What happened',
     ),
-    name: orNull(text('The part that started, or the task that ended')),
+    name: orNull(
+      text('The part that started, the task that ended, or the job whose attempt could not be carried out'),
+    ),
     detail: orNull(text('How')),
     recorded: orNull(
-      oneOf(['succeeded', 'failed', 'released', 'lease-lost'], 'What the store made of the task'),
+      oneOf(
+        ['succeeded', 'failed', 'released', 'lease-lost'],
+        'What the store made of the task; null when it could not be carried out',
+      ),
     ),
     runId: orNull(text('The last run of the task')),
   },

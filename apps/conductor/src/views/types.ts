@@ -164,11 +164,11 @@ export interface DaemonEventView {
   readonly atMs: number;
   /** What happened. */
   readonly event: 'part.started' | 'daemon.up' | 'task.ended' | 'daemon.stopping' | 'daemon.stopped';
-  /** The part that started, or the task that ended. */
+  /** The part that started, the task that ended, or the job whose attempt could not be carried out. */
   readonly name: string | null;
   /** How. */
   readonly detail: string | null;
-  /** What the store made of the task. */
+  /** What the store made of the task; null when it could not be carried out. */
   readonly recorded: 'succeeded' | 'failed' | 'released' | 'lease-lost' | null;
   /** The last run of the task. */
   readonly runId: string | null;
