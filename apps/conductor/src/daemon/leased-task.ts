@@ -4,9 +4,8 @@
  * comes after us finds it.
  */
 
-import { readCheckpoints } from '@conductor-run/checkpointing';
 import type { Job, Lease } from '@conductor-run/job-store';
-import { openRun, resolveRunPaths, type RunPaths } from '@conductor-run/logging';
+import { resolveRunPaths, type RunPaths } from '@conductor-run/logging';
 import {
   acknowledgeRun,
   type AdoptedRun,
@@ -30,8 +29,8 @@ import {
   type TaskOutcome,
   toRetryPolicy,
 } from '../task.ts';
-import type { TaskPlace } from '../step-request.ts';
 import type { DaemonOptions } from './daemon.ts';
+import { placeOf, toLease } from './left-task.ts';
 
 /**
  * Runs the task of a lease the dispatcher got.
@@ -213,26 +212,6 @@ async function resumeLeftTask(lease: Lease, left: LeftRun, options: DaemonOption
   }
 }
 
-/** Where the steps of a task are run, as the record of one of them has it. */
-async function placeOf(
-  paths: RunPaths,
-  lease: Lease,
-  { config }: DaemonOptions,
-): Promise<{ readonly place: TaskPlace; readonly stepName: string }> {
-  const { worktreePath, repoRoot, stepName } = openRun(paths).meta();
-  const { records } = await readCheckpoints(paths.checkpointsDir);
-  const snapshot = records.find((record) => record.type === 'git_diff');
-  const place = {
-    taskId: paths.taskId,
-    attempt: lease.attempt,
-    workDir: worktreePath ?? config.rootDir,
-    repoRoot,
-    baseRef: snapshot?.baseCommit ?? undefined,
-    runsDir: config.settings.runsDir,
-  };
-  return { place, stepName };
-}
-
 /** Runs `work` with supervised steps and acknowledges each run when it is safe to forget. */
 async function follow(
   lease: Lease,
@@ -355,26 +334,6 @@ function requireJob(lease: Lease, { config }: DaemonOptions): JobDefinition {
   const job = config.jobs.get(lease.kind);
   if (job !== undefined) return job;
   throw new Error(`Cannot run job "${lease.kind}": it is not in the config, expected a known job`);
-}
-
-/** The lease of a running job, from its row: whoever knows the token may act for the attempt. */
-function toLease(job: Job): Lease | undefined {
-  const { jobId, kind, key, token, workerId, attempt, claimedWatermark, leaseUntilMs, startedAtMs, payload } =
-    job;
-  if (token === undefined || workerId === undefined || leaseUntilMs === undefined) return undefined;
-  if (claimedWatermark === undefined || startedAtMs === undefined) return undefined;
-  return {
-    jobId,
-    kind,
-    key,
-    token,
-    workerId,
-    attempt,
-    watermark: claimedWatermark,
-    leaseUntilMs,
-    startedAtMs,
-    ...(payload !== undefined && { payload }),
-  };
 }
 
 /** Long enough for a daemon to be restarted by its service manager; a result seen by nobody then is worked for again. */
