@@ -142,7 +142,7 @@ async function takeOver(
   end: EndRequest | undefined,
 ): Promise<Adoption> {
   const known = plan === undefined ? requestFromMeta(paths, meta) : restoreRequest(plan.request);
-  const shared = prepareWriting(known, deps);
+  const shared = prepareWriting(known, deps, false);
   const { writer, isCut } = await reopenSafely(paths, shared.writerOptions, shared.redactor);
   const request: CheckedRequest = isCut
     ? { ...known, checkpoint: { ...known.checkpoint, mode: 'disabled' } }

@@ -80,8 +80,8 @@ export interface WorkerExecutor {
   /** Its name, for the record. */
   readonly name: string;
   /**
-   * Executes. Resolves only when nothing of the step runs any more, also when `context.signal` is aborted. A rejection
-   * ends the run as `failed` with the reason `runner_failed`.
+   * Executes. Settles only when nothing of the step runs any more, also when `context.signal` is aborted: whatever it
+   * settles with, the job may be run again. A rejection ends the run as `failed` with the reason `runner_failed`.
    */
   execute(context: StepContext): Promise<StepExit>;
 }

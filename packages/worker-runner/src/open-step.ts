@@ -93,7 +93,7 @@ export async function openNewStep(
   const self = identifySelf(host);
   const startedMonotonicMs = clock.monotonicMs();
   const startedAtMs = clock.nowMs();
-  const shared = prepareWriting(request, deps);
+  const shared = prepareWriting(request, deps, true);
   const writer = await createRun(paths, metaOf(request, self), shared.writerOptions);
   try {
     takeOwnership(paths, self, deps.socketPath);
@@ -134,10 +134,11 @@ export interface WritingParts {
  *
  * @param request - checked
  * @param deps - clock and logger
+ * @param isNew - false when a former owner may have left the step paused
  */
-export function prepareWriting(request: CheckedRequest, deps: StepDeps): WritingParts {
+export function prepareWriting(request: CheckedRequest, deps: StepDeps, isNew: boolean): WritingParts {
   const redactor = redactorFor(request);
-  const pauseSwitch = createPauseSwitch();
+  const pauseSwitch = createPauseSwitch(isNew ? false : undefined);
   let session: StepSession | undefined;
   const { maxBytesPerStream, onLimit } = request.limits;
   const writerOptions: RunWriterOptions = {

@@ -9,6 +9,7 @@ import { resolveCommand } from './command.ts';
 import type { EndRequest, StepContext, StepExit, WorkerExecutor } from './executor.ts';
 import { wasEndedByGuard } from './guard.ts';
 import { endTree, type TreeEnd } from './kill-ladder.ts';
+import { persist } from './persist.ts';
 import type { ProcessEntry, ProcessIdentity } from './process-table.ts';
 import { createProcessTree, type ProcessTree } from './process-tree.ts';
 import type { Straggler } from './result.ts';
@@ -62,7 +63,9 @@ export function createSweepingExecutor(root: ProcessIdentity, known: StepExit): 
       const mark = runMarkOf(context.writer.paths.runDir);
       const tree = createProcessTree({ root, mark, host: context.host, rootIsRecent: false });
       for (const channel of ['stdout', 'stderr'] as const) context.writer.output(channel).followChild();
-      const swept = await settleExit(context, { exitCode: known.exitCode }, tree);
+      const swept = await persist(context, ENDING, () =>
+        settleExit(context, { exitCode: known.exitCode }, tree),
+      );
       if (known.how === 'exited') return swept;
       const reason = known.reason === 'killed_from_outside' ? swept.reason : known.reason;
       return { ...swept, how: known.how, reason };
@@ -91,7 +94,7 @@ async function executeProcess(context: StepContext): Promise<StepExit> {
     using stderr = writer.output('stderr').openForChild();
     const { argv } = command;
     const stdio = [stdin, stdout.fd, stderr.fd] as const;
-    const spawned = await spawnWorker({ argv, cwd: worktreePath, env, runDir, stdio, host });
+    const spawned = await spawnWorker({ argv, cwd: worktreePath, env, runDir, stdio }, context);
     if (spawned.worker === undefined) return notStarted(spawned.message);
     context.started(spawned.worker.identity);
     return await watchWorker(context, spawned.worker, true);
@@ -130,11 +133,23 @@ async function watchWorker(
     rootIsRecent: isOurChild,
   });
   context.sampleWith(() => sampleTree(context, tree));
-  context.pauseWith((isPaused) => tree.signal(isPaused ? 'SIGSTOP' : 'SIGCONT', tree.scan().alive));
+  pauseOnRequest(context, tree);
 
   const first = await Promise.race([worker.exited, whenAborted(context.signal)]);
-  if (first === 'aborted') return endOnRequest(context, worker, tree);
-  return settleExit(context, first, tree);
+  return persist(context, ENDING, () =>
+    first === 'aborted' ? endOnRequest(context, worker, tree) : settleExit(context, first, tree),
+  );
+}
+
+/** A request that cannot be met at once is met later, unless the opposite was asked for meanwhile. */
+function pauseOnRequest(context: StepContext, tree: ProcessTree): void {
+  let wanted = false;
+  context.pauseWith((isPaused) => {
+    wanted = isPaused;
+    void persist(context, isPaused ? 'pausing the step' : 'continuing the step', () => {
+      if (wanted === isPaused) tree.signal(isPaused ? 'SIGSTOP' : 'SIGCONT', tree.scan().alive);
+    });
+  });
 }
 
 /** The step ended by itself: whoever it left behind goes too. */
@@ -215,6 +230,7 @@ function whenAborted(signal: AbortSignal): Promise<'aborted'> {
   });
 }
 
+const ENDING = 'ending what is left of the step';
 const NOBODY_LEFT: TreeEnd = { escalated: false, survivors: [] };
 const FILE_MODE = 0o600;
 const DYING_MS = 50;

@@ -35,18 +35,23 @@ export interface PauseSwitch {
   connect(pause: (isPaused: boolean) => void): void;
 }
 
-/** Makes an unconnected switch. */
-export function createPauseSwitch(): PauseSwitch {
-  let isPaused = false;
+/**
+ * Makes an unconnected switch.
+ *
+ * @param isPaused - whether the step stands still; `undefined` for one whose former owner may have left it paused
+ */
+export function createPauseSwitch(isPaused: boolean | undefined): PauseSwitch {
+  let asked = isPaused;
   let connected: ((isPaused: boolean) => void) | undefined;
   return {
     ask(wanted) {
-      isPaused = wanted;
+      if (wanted === asked) return;
+      asked = wanted;
       connected?.(wanted);
     },
     connect(pause) {
       connected = pause;
-      if (isPaused) pause(true);
+      if (asked !== undefined && asked !== isPaused) pause(asked);
     },
   };
 }

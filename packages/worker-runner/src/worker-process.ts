@@ -6,11 +6,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 
-import type { Clock, Timer } from '@conductor-run/clock';
+import type { Timer } from '@conductor-run/clock';
 
 import { messageOf, systemCodeOf } from './errors.ts';
 import { readIfThere, watchPath } from './files.ts';
 import type { Host } from './host.ts';
+import { persist, type PersistContext } from './persist.ts';
 import { isProcessAlive, type ProcessIdentity } from './process-table.ts';
 import { WRAPPER_FILES, wrapCommand } from './wrapper.ts';
 
@@ -36,8 +37,10 @@ export interface SpawnOptions {
   readonly runDir: string;
   /** Descriptors for stdin, stdout and stderr. */
   readonly stdio: readonly [number | 'ignore', number, number];
-  readonly host: Host;
 }
+
+/** Whose wrapper it is. */
+export type WorkerContext = PersistContext & { readonly host: Host };
 
 /** A running wrapper, or why there is none. */
 export type SpawnResult =
@@ -48,8 +51,9 @@ export type SpawnResult =
  * Starts a command under the wrapper, in a session of its own.
  *
  * @param options - command, environment and descriptors
+ * @param context - the run it belongs to
  */
-export async function spawnWorker(options: SpawnOptions): Promise<SpawnResult> {
+export async function spawnWorker(options: SpawnOptions, context: WorkerContext): Promise<SpawnResult> {
   const [program = '', ...args] = wrapCommand(options.runDir, options.argv);
   let child: ChildProcess;
   try {
@@ -64,7 +68,10 @@ export async function spawnWorker(options: SpawnOptions): Promise<SpawnResult> {
     return spawnFailure(error);
   }
   const exited = new Promise<WorkerExit>((resolve) => {
-    child.once('exit', (code) => resolve({ exitCode: code ?? readExitFile(options.runDir) }));
+    child.once('exit', (code) => {
+      if (code !== null) resolve({ exitCode: code });
+      else void readExit(options.runDir, context).then(resolve);
+    });
   });
   if (child.pid === undefined) {
     const error = await new Promise<unknown>((resolve) => {
@@ -74,7 +81,14 @@ export async function spawnWorker(options: SpawnOptions): Promise<SpawnResult> {
   }
   // An error after the spawn concerns a signal that could not be sent; the kill ladder looks for itself.
   child.on('error', () => undefined);
-  return { worker: { identity: identityOf(child.pid, options.host), exited } };
+  const { pid } = child;
+  const identity = await persist(context, 'reading when the step began', () => identityOf(pid, context.host));
+  return { worker: { identity, exited } };
+}
+
+/** A wrapper that was killed may have got as far as its last line. */
+async function readExit(runDir: string, context: WorkerContext): Promise<WorkerExit> {
+  return { exitCode: await persist(context, 'reading the exit status', () => readExitFile(runDir)) };
 }
 
 /** Until we have read its exit status, a child's entry stays in the table, even as a zombie. */
@@ -95,33 +109,43 @@ function spawnFailure(error: unknown): SpawnResult {
  *
  * @param runDir - where it leaves its exit file
  * @param identity - who it is; checked by start time and boot, never by pid alone
- * @param deps - time and processes
+ * @param context - the run it belongs to
  * @param signal - stops watching; `exited` then never resolves
  */
 export function attachWorker(
   runDir: string,
   identity: ProcessIdentity,
-  deps: { readonly clock: Clock; readonly host: Host },
+  context: WorkerContext,
   signal: AbortSignal,
 ): WorkerProcess {
   const exited = new Promise<WorkerExit>((resolve) => {
     let timer: Timer | undefined;
-    const watcher = watchPath(runDir, () => look());
+    const watcher = watchPath(runDir, () => tryLook());
+    let hasFailed = false;
     const stop = (): void => {
       timer?.cancel();
       watcher?.close();
     };
     const look = (): void => {
       // Asked in this order: a wrapper that ends in between has written its file before the second question.
-      const isAlive = isProcessAlive(deps.host.processes, identity);
+      const isAlive = isProcessAlive(context.host.processes, identity);
       const exitCode = readExitFile(runDir);
       if (isAlive && exitCode === undefined) return;
       stop();
       resolve({ exitCode });
     };
+    const tryLook = (): void => {
+      try {
+        look();
+      } catch (error) {
+        // The next look comes by itself; one warning says it for all of them.
+        if (!hasFailed) context.warn('runner_warning', `Watching the step fails: ${messageOf(error)}`);
+        hasFailed = true;
+      }
+    };
     const poll = (): void => {
-      timer = deps.clock.setTimer(POLL_MS, poll);
-      look();
+      timer = context.clock.setTimer(POLL_MS, poll);
+      tryLook();
     };
     signal.addEventListener('abort', stop, { once: true });
     poll();
