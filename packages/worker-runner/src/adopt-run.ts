@@ -83,7 +83,10 @@ export async function adoptRun(
   const meta = openRun(paths, { clock: deps.clock }).meta();
   if (meta.host !== deps.host.name && meta.host !== '') return { kind: 'foreign' };
   const owner = readOwner(paths.runDir);
-  if (isLookedAfter(owner, meta, deps)) return { kind: 'owned' };
+  const keeper = keeperOf(owner, meta);
+  const isLookedAfter =
+    keeper !== undefined && !isSelf(keeper, deps.host) && isProcessAlive(deps.host.processes, keeper);
+  if (isLookedAfter) return { kind: 'owned' };
 
   const plan = readPlan(paths.runDir);
   const ends: EndRequest[] = [];
@@ -116,11 +119,9 @@ function isSelf(identity: ProcessIdentity, host: Host): boolean {
   );
 }
 
-/** Whether the run's owner, or whoever prepared it and is about to become one, is alive, and not we. */
-function isLookedAfter(owner: RunOwner | undefined, meta: RunMeta, deps: StepDeps): boolean {
-  const identity: ProcessIdentity | undefined = owner ?? parseIdentity(meta.versions?.[PREPARED_BY]);
-  if (identity === undefined || isSelf(identity, deps.host)) return false;
-  return isProcessAlive(deps.host.processes, identity);
+/** The run's owner, or whoever prepared it and is about to become one. */
+export function keeperOf(owner: RunOwner | undefined, meta: RunMeta): ProcessIdentity | undefined {
+  return owner ?? parseIdentity(meta.versions?.[PREPARED_BY]);
 }
 
 /** The result, if it is whole; a damaged one is written anew, from the state that was durable. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 import { openRun, resolveRunPaths, type RunPaths } from '@conductor-run/logging';
 
-import { readFinished, type AdoptionKind } from './adopt-run.ts';
+import { keeperOf, readFinished, type AdoptionKind } from './adopt-run.ts';
 import { systemCodeOf, WorkerRunnerError } from './errors.ts';
 import type { Authorizer } from './event-channel.ts';
 import type { Host } from './host.ts';
@@ -179,11 +179,12 @@ async function pollResult(
   access: SupervisorAccess,
   letGo: AbortSignal,
 ): Promise<StepResult> {
+  const meta = openRun(paths).meta();
   for (;;) {
     const result = readStepResult(paths.runDir);
     if (result !== undefined) return result;
-    const owner = readOwner(paths.runDir);
-    if (owner !== undefined && !isProcessAlive(access.host.processes, owner)) {
+    const keeper = keeperOf(readOwner(paths.runDir), meta);
+    if (keeper === undefined || !isProcessAlive(access.host.processes, keeper)) {
       const [adopted] = await adoptAll([paths], paths.runsDir, options, access);
       if (letGo.aborted) adopted?.detach?.();
       else letGo.addEventListener('abort', () => adopted?.detach?.(), { once: true });

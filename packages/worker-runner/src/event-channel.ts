@@ -167,10 +167,22 @@ function createReplies(options: EventChannelOptions, onAnswered: (id: string) =>
       return { ok: false, error: { code: 'INTERNAL_ERROR', message: 'The decision could not be made' } };
     }
   };
+  let hasFailed = false;
+  /** A step that waits for an answer waits for ever without it: what fails, as with no descriptor free, is tried again. */
+  const trySend = (reply: string): boolean => {
+    try {
+      return writeReply(options.runDir, options.host, reply);
+    } catch (error) {
+      if (!hasFailed) options.onProblem(`answer not sent, to be tried again: ${messageOf(error)}`, '');
+      hasFailed = true;
+      return false;
+    }
+  };
   const send = async (id: string, answer: AuthorizationAnswer): Promise<void> => {
     const reply = formatReply(id, answer);
     while (!isClosed) {
-      if (writeReply(options.runDir, options.host, reply)) {
+      if (trySend(reply)) {
+        hasFailed = false;
         onAnswered(id);
         return;
       }
@@ -180,7 +192,7 @@ function createReplies(options: EventChannelOptions, onAnswered: (id: string) =>
   const answerInTurn = async (question: StepEvent): Promise<void> => {
     const answer = await decide(question);
     const turn = queue.then(() => send(question.id ?? '', answer));
-    queue = turn.catch((error: unknown) => options.onProblem(`answer not sent: ${messageOf(error)}`, ''));
+    queue = turn.catch((error: unknown) => options.onProblem(`answer not recorded: ${messageOf(error)}`, ''));
     await queue;
   };
   return {

@@ -7,7 +7,12 @@ import type { LifecycleEvent, LifecycleEventType, Redactor, RunWriter } from '@c
 
 import { createRunCheckpoints, type CheckpointOccasion, type RunCheckpoints } from './checkpoints.ts';
 import { messageOf } from './errors.ts';
-import { openEventChannel, type Authorizer, type EventChannel } from './event-channel.ts';
+import {
+  openEventChannel,
+  type Authorizer,
+  type EventChannel,
+  type EventChannelOptions,
+} from './event-channel.ts';
 import type { EndRequest, StepContext } from './executor.ts';
 import type { Host } from './host.ts';
 import type { StepStatements } from './outcome.ts';
@@ -176,7 +181,7 @@ export function openSession(options: SessionOptions): StepSession {
     onTick: (hasChanged) => checkpoints.offer(hasChanged),
     onProblem: (error) => warn('runner_warning', `Watching failed: ${messageOf(error)}`),
   });
-  const channel = openEventChannel({
+  const channel = openOrStop(limits, {
     runDir: writer.paths.runDir,
     taskId: request.taskId,
     runId: request.runId,
@@ -323,6 +328,16 @@ function callSink(options: SessionOptions, call: () => void): void {
 
 function reportUnwritable(options: SessionOptions, error: unknown): void {
   options.logger.error({ err: error, runId: options.request.runId }, 'run.record-unwritable');
+}
+
+/** Without its events the session does not open: nothing may be left that keeps time for it. */
+function openOrStop(limits: StepLimitsWatch, options: EventChannelOptions): EventChannel {
+  try {
+    return openEventChannel(options);
+  } catch (error) {
+    limits.stop();
+    throw error;
+  }
 }
 
 /** A step that writes its log to the wrong descriptor must not fill worker.log as well. */

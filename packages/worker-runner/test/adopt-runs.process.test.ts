@@ -1,11 +1,14 @@
 /** Which runs are adopted, and how they are let go of. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { createRealClock, type Clock } from '@conductor-run/clock';
+import { createRun, resolveRunPaths } from '@conductor-run/logging';
 import { describe, expect, test } from 'vitest';
 
-import { adoptRuns, runStep, startSupervised } from '../src/index.ts';
+import { adoptRuns, createHost, identifyProcess, runStep, startSupervised } from '../src/index.ts';
 import { setupLease } from './fixtures/lease-setup.ts';
 import { until } from './fixtures/setup.ts';
 import { quick, setupSupervised } from './fixtures/supervised.ts';
@@ -73,5 +76,28 @@ describe('adoptRuns', () => {
     expect(signals.at(-1)?.aborted).toBe(true);
     ending.abort();
     await running;
+  });
+
+  test('given a run whose preparer is alive, when that one dies without having become its owner, the run is closed', async () => {
+    const { runsDir } = setupSupervised();
+    const preparer = spawn('sleep', ['300']);
+    await once(preparer, 'spawn');
+    const { processes } = createHost();
+    const identity = identifyProcess(processes, preparer.pid ?? 0);
+    const writer = await createRun(resolveRunPaths({ runsDir, taskId: 'task', runId: 'run-1' }), {
+      stepId: 'step',
+      attempt: 1,
+      stepName: 'A step',
+      stepKind: 'shell',
+      workerKind: 'shell',
+      versions: { 'prepared-by': `${identity?.pid}:${identity?.startTime}:${identity?.bootId}` },
+    });
+    await writer.close();
+
+    const [adopted] = await adoptRuns(runsDir, quick);
+    expect(adopted?.kind).toBe('owned');
+    preparer.kill('SIGKILL');
+
+    expect(await adopted?.result).toMatchObject({ outcome: 'lost', reason: 'never_started', adopted: true });
   });
 });

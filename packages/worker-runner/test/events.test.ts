@@ -262,6 +262,31 @@ describe('authorize', () => {
   });
 });
 
+describe('an answer that cannot be sent', () => {
+  test('given one at first, when it can be sent, the step gets it: without it, it would wait for ever', async () => {
+    const { requestOf, runsDir } = setup();
+    const replies = join(runsDir, 'task', 'run-1', 'replies');
+
+    const result = await runStep(
+      requestOf(
+        `echo '{"kind":"authorize","id":"c1","body":{"capability":"tool.call","target":"x"}}' >&3; read -r reply <&4; echo "$reply"`,
+      ),
+      {
+        sink: {
+          // In the place of a named pipe lies something that cannot be written to.
+          stepEvent: () => mkdirSync(replies),
+          lifecycleEvent: ({ message }) => {
+            if (message.includes('EISDIR')) rmdirSync(replies);
+          },
+        },
+      },
+    );
+
+    expect(result).toMatchObject({ outcome: 'completed', metrics: { rejectedEventCount: 1 } });
+    expect(readFileSync(result.paths.stdoutPath, 'utf8')).toBe('{"id":"c1","ok":true}\n');
+  });
+});
+
 describe('usage', () => {
   test('given any decimal costs, when summed, the sum is exact', () => {
     fc.assert(
