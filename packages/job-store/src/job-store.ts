@@ -191,12 +191,13 @@ export interface StoreUpkeep {
   prune(request: PruneRequest): Promise<PruneResult>;
   /** Forgets slots decided before an instant, UTC ms, whatever they stand for; they still count as decided. Answers how many. */
   pruneSlots(beforeMs: number): Promise<number>;
-  /** Every record of the store as lines of JSON, from one moment in time. */
+  /** Every record of the store as lines of JSON, from one moment in time; the last line counts them. */
   exportLines(): AsyncIterable<string>;
   /**
    * Takes in what `exportLines` gave, in one transaction. Answers the number of records.
    *
-   * @throws JobStoreError with code `not-empty` when the store holds jobs, `transfer-invalid` for lines it does not know
+   * @throws JobStoreError with code `not-empty` when the store holds anything but pauses and nodes, `transfer-invalid`
+   *   for lines it does not know, and for an export that was cut off: nothing is taken in then
    */
   importLines(lines: AsyncIterable<string> | Iterable<string>): Promise<number>;
 }

@@ -25,6 +25,14 @@ export function requireText(name: string, value: string, maxLength: number = MAX
   return value;
 }
 
+/**
+ * @internal Whether every engine gives this text back as it is. Half a surrogate pair becomes another character in UTF-8,
+ * the same one for all of them; at NUL, SQLite's functions and PostgreSQL stop.
+ */
+export function isStorable(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text) && !text.includes('\0');
+}
+
 function describe(value: unknown): string {
   return typeof value === 'string' ? value.slice(0, 100) : typeof value;
 }
@@ -39,6 +47,11 @@ export function toJson(name: string, value: unknown): string | null {
   return json;
 }
 
-/** @internal */
+/** @internal In characters. */
 export const MAX_KIND_LENGTH = 200;
-const MAX_TEXT_LENGTH = 1000;
+/** @internal In characters. */
+export const MAX_TEXT_LENGTH = 1000;
+/** @internal The last instant a `Date` can hold, and the longest duration, in ms. */
+export const MAX_INSTANT_MS = 8.64e15;
+/** @internal The highest watermark, term, token or number of a row: leaves room to count on within safe integers. */
+export const MAX_NUMBER = 8.64e15;

@@ -1,21 +1,14 @@
 /**
- * The store as lines of JSON, for backups people can read and for the way to another engine and back.
- * Invariant: what one store exports, another imports without loss, tokens and watermarks included.
+ * The store as lines of JSON, for backups people can read and for the way to another engine and back: a header, one line
+ * per record, and a last line that counts them.
+ * Invariants: what one store exports, another imports without loss, tokens and watermarks included; an export that was
+ * cut off anywhere is refused.
  */
 import { z } from 'zod';
 import { JobStoreError } from './errors.ts';
+import { TRANSFER_ROWS, type TransferTable } from './transfer-rows.ts';
 
-/** @internal The tables that travel, in an order that foreign keys allow. */
-export type TransferTable =
-  | 'jobs'
-  | 'job_attempts'
-  | 'job_tokens'
-  | 'paused_kinds'
-  | 'leadership_fences'
-  | 'schedule_cursors'
-  | 'schedule_slots'
-  | 'leaderships'
-  | 'leadership_terms';
+export type { TransferTable } from './transfer-rows.ts';
 
 /** @internal A value of a row that travels. */
 export type TransferValue = string | number | null;
@@ -41,35 +34,85 @@ export function requireTransferHeader(line: string): void {
   parseLine(header, line, 1);
 }
 
-/** @internal Parses any further line; throws with code `transfer-invalid`. */
-export function parseTransferRecord(line: string, lineNumber: number): TransferRecord {
-  const { table, row } = parseLine(record, line, lineNumber);
-  const unknownColumn = Object.keys(row).find((name) => !TRANSFER_COLUMNS[table].includes(name));
-  if (unknownColumn !== undefined || Object.keys(row).length !== TRANSFER_COLUMNS[table].length) {
-    throw new JobStoreError(
-      'transfer-invalid',
-      `Cannot import line ${lineNumber}: its columns of "${table}" are "${Object.keys(row).join(' ')}", expected "${TRANSFER_COLUMNS[table].join(' ')}"`,
-    );
+/** Every line between the first and this one is a record. */
+function requireTransferEnd(line: string, lineNumber: number, records: number): void {
+  const { records: promised } = parseLine(end, line, lineNumber);
+  if (promised !== records) {
+    throw invalid(lineNumber, `promises ${promised} records after ${records} of them`, 'each of them once');
   }
-  return { table, row };
 }
 
-/** @internal The columns that travel, by table. */
+/** @internal The last line of every export. */
+export function formatTransferEnd(records: number): string {
+  return JSON.stringify({ records });
+}
+
+/** @internal Parses any line between the first and the last; throws with code `transfer-invalid`. */
+export function parseTransferRecord(line: string, lineNumber: number): TransferRecord {
+  const { table, row } = parseLine(record, line, lineNumber);
+  const { error } = TRANSFER_ROWS[table].safeParse(row);
+  if (error === undefined) return { table, row };
+  const issue = error.issues[0];
+  throw new JobStoreError(
+    'transfer-invalid',
+    `Cannot import line ${lineNumber}: its row of "${table}" has ${issue?.path.join('.') || 'columns'}: ${issue?.message}, expected "${TRANSFER_COLUMNS[table].join(' ')}"`,
+    { cause: error },
+  );
+}
+
+/** @internal A record and where it stood. */
+export interface NumberedRecord extends TransferRecord {
+  /** From 1. */
+  readonly lineNumber: number;
+}
+
+/**
+ * @internal The records of a whole export, for any engine to take in within one transaction; throws with code
+ * `transfer-invalid`, also after the last record: nothing may be committed before this has ended.
+ */
+export async function* readTransfer(
+  lines: AsyncIterable<string> | Iterable<string>,
+): AsyncGenerator<NumberedRecord> {
+  let lineNumber = 0;
+  let endLineNumber = 0;
+  let records = 0;
+  for await (const line of lines) {
+    lineNumber += 1;
+    if (lineNumber === 1) {
+      requireTransferHeader(line);
+    } else if (line !== '') {
+      if (endLineNumber > 0)
+        throw invalid(lineNumber, `comes after the end in line ${endLineNumber}`, 'nothing');
+      if (line.startsWith(END_START)) {
+        requireTransferEnd(line, lineNumber, records);
+        endLineNumber = lineNumber;
+      } else {
+        records += 1;
+        yield { ...parseTransferRecord(line, lineNumber), lineNumber };
+      }
+    }
+  }
+  if (lineNumber === 0) requireTransferHeader('');
+  if (endLineNumber === 0) {
+    throw invalid(
+      lineNumber + 1,
+      'is missing, the export was cut off',
+      'the count of records as its last line',
+    );
+  }
+}
+
+/** @internal The columns that travel, by table; the tables in an order that foreign keys allow. */
 export const TRANSFER_COLUMNS: Readonly<Record<TransferTable, readonly string[]>> = {
-  jobs: words(`
-    job_id kind key status queue priority concurrency_key input_watermark claimed_watermark last_success_watermark
-    cancel_watermark due_at_ms retry_at_ms max_retries failed_attempts attempt token worker_id node run_dir
-    lease_until_ms started_at_ms finished_at_ms last_error payload result created_at_ms updated_at_ms`),
-  job_attempts: words(`
-    job_id token attempt worker_id node run_dir watermark started_at_ms finished_at_ms outcome error`),
-  job_tokens: ['value'],
-  paused_kinds: ['kind', 'paused_at_ms'],
-  leadership_fences: ['leadership', 'term'],
-  schedule_cursors: ['schedule', 'cursor_slot_ms'],
-  schedule_slots: words('schedule slot_ms leadership term decision reason decided_at_ms'),
-  leaderships: words(`
-    name term version holder_id host ttl_ms acquired_at_ms renewed_at_ms lease_expires_at_ms`),
-  leadership_terms: words('name term holder_id host acquired_at_ms ended_at_ms ended_by'),
+  jobs: Object.keys(TRANSFER_ROWS.jobs.shape),
+  job_attempts: Object.keys(TRANSFER_ROWS.job_attempts.shape),
+  job_tokens: Object.keys(TRANSFER_ROWS.job_tokens.shape),
+  paused_kinds: Object.keys(TRANSFER_ROWS.paused_kinds.shape),
+  leadership_fences: Object.keys(TRANSFER_ROWS.leadership_fences.shape),
+  schedule_cursors: Object.keys(TRANSFER_ROWS.schedule_cursors.shape),
+  schedule_slots: Object.keys(TRANSFER_ROWS.schedule_slots.shape),
+  leaderships: Object.keys(TRANSFER_ROWS.leaderships.shape),
+  leadership_terms: Object.keys(TRANSFER_ROWS.leadership_terms.shape),
 };
 
 /** @internal The tables of the leadership file; all others are in the main one. */
@@ -97,10 +140,8 @@ const record = z.strictObject({
   ]),
   row: z.record(z.string(), z.union([z.string(), z.int(), z.null()])),
 });
-
-function words(text: string): readonly string[] {
-  return text.trim().split(/\s+/);
-}
+const end = z.strictObject({ records: z.int().min(0) });
+const END_START = '{"records":';
 
 function parseLine<Value>(schema: z.ZodType<Value>, line: string, lineNumber: number): Value {
   try {
@@ -112,4 +153,11 @@ function parseLine<Value>(schema: z.ZodType<Value>, line: string, lineNumber: nu
       { cause: error },
     );
   }
+}
+
+function invalid(lineNumber: number, state: string, wanted: string): JobStoreError {
+  return new JobStoreError(
+    'transfer-invalid',
+    `Cannot import line ${lineNumber}: it ${state}, expected ${wanted}`,
+  );
 }

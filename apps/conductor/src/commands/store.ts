@@ -1,5 +1,6 @@
 /** `conductor store …`: the store as a whole. */
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createReadStream, createWriteStream, existsSync } from 'node:fs';
+import { open as openFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
@@ -115,21 +116,45 @@ function addExport(store: Command, io: CliIo): void {
   ).action(async (file: string, options: CliOptions) => {
     const context = createContext(io, options);
     const target = path.resolve(io.cwd, file);
-    const records = await withStore(context, async (open) => {
-      let count = 0;
-      const counted = async function* (): AsyncGenerator<string> {
-        for await (const line of open.exportLines()) {
-          count += 1;
-          yield `${line.trimEnd()}\n`;
-        }
-      };
-      // `wx`: an export never overwrites an older one.
-      await pipeline(Readable.from(counted()), createWriteStream(target, { flags: 'wx', mode: 0o600 }));
-      return count;
-    });
+    if (existsSync(target)) {
+      throw new ConductorError('usage', `Cannot write "${target}": it exists already, expected no file here`);
+    }
+    const records = await withStore(context, (open) => writeExport(open.exportLines(), target));
     if (context.json) context.printJson(exportView, { path: target, lines: records });
     else context.print(`${target}: ${records} lines\n`);
   });
+}
+
+/** The lines are under `target` once all of them are on disk; until then under its name with `.part`. */
+async function writeExport(lines: AsyncIterable<string>, target: string): Promise<number> {
+  const part = `${target}.part`;
+  let count = 0;
+  const counted = async function* (): AsyncGenerator<string> {
+    for await (const line of lines) {
+      count += 1;
+      yield `${line}\n`;
+    }
+  };
+  // One that was killed left it: not ours to keep, and perhaps readable by others.
+  await rm(part, { force: true });
+  try {
+    await pipeline(
+      Readable.from(counted()),
+      createWriteStream(part, { flags: 'wx', mode: 0o600, flush: true }),
+    );
+    await rename(part, target);
+  } finally {
+    await rm(part, { force: true });
+  }
+  await syncDirectory(path.dirname(target));
+  return count;
+}
+
+async function syncDirectory(dir: string): Promise<void> {
+  // Directories cannot be synced on Windows, where a rename needs no such help.
+  if (process.platform === 'win32') return;
+  await using file = await openFile(dir, 'r');
+  await file.sync();
 }
 
 function addImport(store: Command, io: CliIo): void {

@@ -5,6 +5,7 @@ import { claimCases } from './claim-cases.ts';
 import type { ContractCase, ContractSetup } from './contract-case.ts';
 import { enqueueCases } from './enqueue-cases.ts';
 import { leadershipCases } from './leadership-cases.ts';
+import { transferCases } from './transfer-cases.ts';
 import { upkeepCases } from './upkeep-cases.ts';
 
 /**
@@ -20,5 +21,6 @@ export function jobStoreContract(setup: ContractSetup): readonly ContractCase[] 
     ...attemptRecordCases(setup),
     ...leadershipCases(setup),
     ...upkeepCases(setup),
+    ...transferCases(setup),
   ];
 }

@@ -1,6 +1,5 @@
 /** Contract: looking, waiting, forgetting and moving. */
 import assert from 'node:assert/strict';
-import { createManualClock } from '@conductor-run/clock';
 import type { JobStore } from '../job-store.ts';
 import {
   BUILD,
@@ -8,7 +7,6 @@ import {
   claimOnly,
   contractCase,
   enqueueAndClaim,
-  jobOf,
   type ContractCase,
   type ContractSetup,
 } from './contract-case.ts';
@@ -189,49 +187,6 @@ export function upkeepCases(setup: ContractSetup): readonly ContractCase[] {
     ),
     contractCase(
       setup,
-      'given a busy store, when it is exported and imported elsewhere, nothing is lost and owners go on',
-      async ({ store }) => {
-        const lease = await fill(store);
-        const lines = await collect(store.exportLines());
-        const copies = await setupCopy(setup);
-
-        try {
-          const count = await copies.store.importLines(lines);
-
-          assert.equal(count, lines.length - 1);
-          assert.deepEqual((await collect(copies.store.exportLines())).slice(1), lines.slice(1));
-          for (const key of ['done', 'failed', 'running'])
-            assert.deepEqual(await copies.store.attempts('build', key), await store.attempts('build', key));
-          assert.deepEqual(await copies.store.succeed(lease), { outcome: 'succeeded', status: 'done' });
-          const next = await claimOnly(copies.store);
-          assert.ok(next.token > lease.token);
-          await assert.rejects(copies.store.importLines(lines), { code: 'not-empty' });
-        } finally {
-          await copies.dispose();
-        }
-      },
-    ),
-    contractCase(
-      setup,
-      'given a torn export, when it is imported, nothing is taken in',
-      async ({ store }) => {
-        await fill(store);
-        const lines = await collect(store.exportLines());
-        const copies = await setupCopy(setup);
-
-        try {
-          const torn = [...lines.slice(0, -1), lines.at(-1)?.slice(0, -5) ?? ''];
-          await assert.rejects(copies.store.importLines(torn), { code: 'transfer-invalid' });
-          await assert.rejects(copies.store.importLines([]), { code: 'transfer-invalid' });
-
-          assert.deepEqual((await copies.store.list()).jobs, []);
-        } finally {
-          await copies.dispose();
-        }
-      },
-    ),
-    contractCase(
-      setup,
       'given a closed store, when it is used, it says so, and closing again is fine',
       async ({ store }) => {
         const pending = store.enqueue(BUILD);
@@ -257,39 +212,4 @@ async function advanceUntilSettled(
   });
   // The bell or, at the latest, the slow look: both within a minute of the manual clock.
   for (let turn = 0; turn < 600 && !settled.wait; turn += 1) await clock.advance(100);
-}
-
-async function fill(store: JobStore): Promise<Awaited<ReturnType<typeof enqueueAndClaim>>> {
-  await store.succeed(await enqueueAndClaim(store, { key: 'done', payload: 'x'.repeat(3000) }), {
-    result: [1],
-  });
-  await store.fail(await enqueueAndClaim(store, { key: 'failed', retries: 0 }), { error: 'no' });
-  await store.succeed(await enqueueAndClaim(store, { key: 'done' }));
-  const lease = await enqueueAndClaim(store, { key: 'running', payload: { a: 1 } });
-  await store.enqueue({ ...BUILD, key: 'waiting' });
-  await store.pause('nothing');
-  const { term } = await store.acquireLeadership({ name: 'leader', holderId: 'a', host: 'a', ttlMs: 1000 });
-  await store.decideSlot({ schedule: 's', slotMs: 1000, term, decision: 'skip', reason: 'paused' });
-  assert.ok((await jobOf(store, 'running')).token !== undefined);
-  return lease;
-}
-
-async function setupCopy(
-  setup: ContractSetup,
-): Promise<{ readonly store: JobStore; readonly dispose: () => Promise<void> }> {
-  const stores = await setup(createManualClock());
-  const store = await stores.open();
-  return {
-    store,
-    async dispose() {
-      await store.close();
-      await stores.dispose();
-    },
-  };
-}
-
-async function collect(lines: AsyncIterable<string>): Promise<string[]> {
-  const collected: string[] = [];
-  for await (const line of lines) collected.push(line);
-  return collected;
 }
