@@ -4,7 +4,7 @@
  * leases never exceed a limit even when the late owner comes back.
  */
 import type { Lease } from './jobs.ts';
-import { MAX_KIND_LENGTH, requireInteger, requireText } from './options.ts';
+import { addMs, MAX_KIND_LENGTH, requireInteger, requireMs, requireText } from './options.ts';
 import type { ReadStatements } from './read-statements.ts';
 import type { ClaimLimits, ClaimNextRequest, ClaimRequest } from './requests.ts';
 import type { ClaimRefusal, ClaimResult } from './results.ts';
@@ -43,7 +43,7 @@ export function requireClaim(request: ClaimRequest): ClaimRequest {
   requireText('kind', request.kind, MAX_KIND_LENGTH);
   requireText('key', request.key);
   requireText('workerId', request.workerId);
-  requireInteger('leaseMs', request.leaseMs, 1);
+  requireMs('leaseMs', request.leaseMs, 1);
   if (request.node !== undefined) requireText('node', request.node);
   if (request.runDir !== undefined) requireText('runDir', request.runDir);
   if (request.maxConcurrent !== undefined) requireInteger('maxConcurrent', request.maxConcurrent, 0);
@@ -53,7 +53,7 @@ export function requireClaim(request: ClaimRequest): ClaimRequest {
 /** @internal Checks a claim of the next jobs; throws TypeError or RangeError. */
 export function requireClaimNext(request: ClaimNextRequest): ClaimNextRequest {
   requireText('workerId', request.workerId);
-  requireInteger('leaseMs', request.leaseMs, 1);
+  requireMs('leaseMs', request.leaseMs, 1);
   if (request.node !== undefined) requireText('node', request.node);
   if (request.limit !== undefined) requireInteger('limit', request.limit, 1, MAX_CLAIM);
   for (const kind of request.kinds ?? []) requireText('kind', kind, MAX_KIND_LENGTH);
@@ -203,7 +203,7 @@ function claimRow(
 ): Lease {
   const { workerId, node } = request;
   const runDir = 'runDir' in request ? request.runDir : undefined;
-  const leaseUntilMs = nowMs + request.leaseMs;
+  const leaseUntilMs = addMs(nowMs, request.leaseMs);
   const jobId = row.job_id;
   if (row.ended_token !== null) context.writes.moveEnded.run({ jobId });
   context.writes.claim.run({

@@ -1,5 +1,13 @@
 /** Raising watermarks. Invariant: a watermark never goes down, and a raised job is due again. */
-import { MAX_KIND_LENGTH, requireInteger, requireText, toJson } from './options.ts';
+import {
+  MAX_KIND_LENGTH,
+  MAX_NUMBER,
+  requireInteger,
+  requireMs,
+  requireNumber,
+  requireText,
+  toJson,
+} from './options.ts';
 import type { EnqueueRequest } from './requests.ts';
 import type { EnqueueResult } from './results.ts';
 import { parseEnqueuedRow } from './rows.ts';
@@ -23,8 +31,8 @@ export function prepareEnqueue(request: EnqueueRequest): PreparedEnqueue {
   return {
     kind: requireText('kind', request.kind, MAX_KIND_LENGTH),
     key: requireText('key', request.key),
-    watermark: watermark === undefined ? null : requireInteger('watermark', watermark, 1),
-    dueAtMs: dueAtMs === undefined ? null : requireInteger('dueAtMs', dueAtMs, 0),
+    watermark: watermark === undefined ? null : requireNumber('watermark', watermark),
+    dueAtMs: dueAtMs === undefined ? null : requireMs('dueAtMs', dueAtMs),
     priority: priority === undefined ? null : requireInteger('priority', priority, Number.MIN_SAFE_INTEGER),
     retries: retries === undefined ? null : requireInteger('retries', retries, 0),
     concurrencyKey: concurrencyKey === undefined ? null : requireText('concurrencyKey', concurrencyKey),
@@ -43,6 +51,7 @@ export interface EnqueueContext {
 export function enqueueOne(context: EnqueueContext, request: PreparedEnqueue, nowMs: number): EnqueueResult {
   const row = context.statements.enqueueReturning.get(enqueueParams(context, request, nowMs));
   if (row === undefined) {
+    requireRoom(request);
     const kept = parseEnqueuedRow(context.selectWatermark.get({ kind: request.kind, key: request.key }));
     return { jobId: kept.job_id, watermark: kept.input_watermark, isRaised: false };
   }
@@ -66,10 +75,20 @@ export function enqueueBatch(
     if (isLarge(request.payload)) {
       if (enqueueOne(context, request, nowMs).isRaised) raised += 1;
     } else {
-      raised += context.statements.enqueue.run(enqueueParams(context, request, nowMs)).changes;
+      const { changes } = context.statements.enqueue.run(enqueueParams(context, request, nowMs));
+      if (changes === 0) requireRoom(request);
+      raised += changes;
     }
   }
   return raised;
+}
+
+/** Called when nothing was raised: without a watermark of its own, a request only fails to raise at the very end. */
+function requireRoom({ kind, key, watermark }: PreparedEnqueue): void {
+  if (watermark !== null) return;
+  throw new RangeError(
+    `Cannot raise job "${kind}" "${key}": its watermark is ${MAX_NUMBER}, expected one with a next integer`,
+  );
 }
 
 /** @internal Whether a value's JSON goes to the side table: measured, wide rows slow every claim of their neighbours. */

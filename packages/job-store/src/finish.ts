@@ -4,7 +4,7 @@
  */
 import { isLarge } from './enqueue.ts';
 import type { JobStatus, Lease } from './jobs.ts';
-import { requireInteger, requireText, toJson } from './options.ts';
+import { addMs, requireInteger, requireMs, requireNumber, requireText, toJson } from './options.ts';
 import type { AttemptRun, FailOptions, ReleaseOptions, SucceedOptions } from './requests.ts';
 import type {
   AttemptRunResult,
@@ -55,7 +55,7 @@ export function prepareSuccess(lease: Lease, options: SucceedOptions = {}): Prep
   return {
     jobId: lease.jobId,
     token: lease.token,
-    watermark: watermark === undefined ? null : requireInteger('watermark', watermark, 1),
+    watermark: watermark === undefined ? null : requireNumber('watermark', watermark),
     result: toJson('result', options.result),
   };
 }
@@ -74,7 +74,7 @@ export function requireRelease(
   lease: Lease,
   options: ReleaseOptions = {},
 ): { readonly lease: Lease; readonly options: ReleaseOptions } {
-  if (options.dueAtMs !== undefined) requireInteger('dueAtMs', options.dueAtMs, 0);
+  if (options.dueAtMs !== undefined) requireMs('dueAtMs', options.dueAtMs);
   return { lease: requireLease(lease), options };
 }
 
@@ -153,7 +153,8 @@ export function failOne(
   if (failures === undefined) return LEASE_LOST;
   const policy = options.retry ?? context.retry;
   const failedAttempts = parseInteger(failures) + 1;
-  const retryAtMs = policy === false ? null : nowMs + retryDelayMs(policy, failedAttempts, context.random());
+  const retryAtMs =
+    policy === false ? null : addMs(nowMs, retryDelayMs(policy, failedAttempts, context.random()));
   const error = options.error.slice(0, MAX_ERROR_LENGTH);
   const row = parseFailedRow(context.writes.fail.get({ jobId, token, nowMs, error, retryAtMs }));
   return {
@@ -184,7 +185,8 @@ export function heartbeatOne(
   nowMs: number,
 ): HeartbeatResult {
   const { jobId, token } = lease;
-  const found = context.writes.heartbeat.get({ jobId, token, leaseMs, nowMs });
+  const leaseUntilMs = addMs(nowMs, leaseMs);
+  const found = context.writes.heartbeat.get({ jobId, token, leaseUntilMs });
   if (found === undefined) return LEASE_LOST;
   const row = parseHeartbeatRow(found);
   return {

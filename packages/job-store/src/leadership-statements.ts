@@ -24,7 +24,7 @@ export function prepareLeadership(db: Database): LeadershipStatements {
     terms: prepare('select * from leadership_terms where name = @name order by term desc limit @limit'),
     acquire: prepare(`
 insert into leaderships (name, term, version, holder_id, host, ttl_ms, acquired_at_ms, renewed_at_ms, lease_expires_at_ms)
-values (@name, @term, 1, @holderId, @host, @ttlMs, @nowMs, @nowMs, @nowMs + @ttlMs)
+values (@name, @term, 1, @holderId, @host, @ttlMs, @nowMs, @nowMs, @expiresAtMs)
 on conflict (name) do update set
   term                = excluded.term,
   version             = version + 1,
@@ -41,7 +41,7 @@ update leaderships set
   version             = version + 1,
   ttl_ms              = @ttlMs,
   renewed_at_ms       = @nowMs,
-  lease_expires_at_ms = @nowMs + @ttlMs
+  lease_expires_at_ms = @expiresAtMs
 where name = @name and holder_id = @holderId
 returning *`),
     resign: prepare(`

@@ -15,11 +15,26 @@ export function requireInteger(
   return value;
 }
 
+/** @internal Throws RangeError unless `value` is an instant in UTC ms, or a duration in ms of at least `min`. */
+export function requireMs(name: string, value: number, min = 0): number {
+  return requireInteger(name, value, min, MAX_INSTANT_MS);
+}
+
+/** @internal Throws RangeError unless `value` is a watermark or a term: from 1, with room to count on. */
+export function requireNumber(name: string, value: number): number {
+  return requireInteger(name, value, 1, MAX_NUMBER);
+}
+
+/** @internal The instant that long after another, no later than time itself ends: sums stay safe integers. */
+export function addMs(instantMs: number, durationMs: number): number {
+  return Math.min(instantMs + durationMs, MAX_INSTANT_MS);
+}
+
 /** @internal Throws TypeError unless `value` is text of a length the store can index. */
 export function requireText(name: string, value: string, maxLength: number = MAX_TEXT_LENGTH): string {
-  if (typeof value !== 'string' || value.length === 0 || value.length > maxLength) {
+  if (typeof value !== 'string' || value.length === 0 || value.length > maxLength || !isStorable(value)) {
     throw new TypeError(
-      `Cannot use ${name} "${describe(value)}": expected text of 1 to ${maxLength} characters`,
+      `Cannot use ${name} "${describe(value)}": expected well-formed text of 1 to ${maxLength} characters without NUL`,
     );
   }
   return value;
@@ -34,7 +49,8 @@ export function isStorable(text: string): boolean {
 }
 
 function describe(value: unknown): string {
-  return typeof value === 'string' ? value.slice(0, 100) : typeof value;
+  // Half a surrogate pair must not reach a log.
+  return typeof value === 'string' ? Buffer.from(value.slice(0, 100)).toString() : typeof value;
 }
 
 /** @internal The JSON of a value, `null` for none; throws TypeError for what JSON cannot hold. */

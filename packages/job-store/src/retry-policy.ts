@@ -1,5 +1,5 @@
 /** When to try again after a failure. Pure: randomness comes in as a number. */
-import { requireInteger } from './options.ts';
+import { requireMs } from './options.ts';
 
 /** When to try again. */
 export type RetryPolicy =
@@ -33,15 +33,18 @@ export function retryDelayMs(policy: RetryPolicy, failedAttempts: number, random
   return Math.floor(random * (ceilingMs + 1));
 }
 
-/** @internal Throws RangeError unless the policy's waits are integers of at least 0 ms. */
+/** @internal Throws RangeError unless the policy is one of those above, with waits that are integers of at least 0 ms. */
 export function requireRetryPolicy(policy: RetryPolicy): void {
+  // For callers without types; the compiler sees no other name.
+  const name: string = policy.policy;
   switch (policy.policy) {
     case 'fixed':
-      requireInteger('retry.delayMs', policy.delayMs, 0);
+      requireMs('retry.delayMs', policy.delayMs);
       return;
     case 'exponential':
-      requireInteger('retry.baseMs', policy.baseMs, 0);
-      requireInteger('retry.maxMs', policy.maxMs, 0);
+      requireMs('retry.baseMs', policy.baseMs);
+      requireMs('retry.maxMs', policy.maxMs);
       return;
   }
+  throw new RangeError(`Cannot use retry.policy "${name}": expected "fixed" or "exponential"`);
 }

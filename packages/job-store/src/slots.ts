@@ -3,7 +3,7 @@
  * Invariant: slots are decided in order, each once, and never under a term lower than one this file has seen.
  */
 import { enqueueOne, prepareEnqueue, type EnqueueContext, type PreparedEnqueue } from './enqueue.ts';
-import { requireInteger, requireText } from './options.ts';
+import { requireMs, requireNumber, requireText } from './options.ts';
 import type { SlotRequest } from './requests.ts';
 import type { SlotResult } from './results.ts';
 import { parseInteger, rowToSlot } from './rows.ts';
@@ -33,9 +33,9 @@ const DEFAULT_LEADERSHIP = 'leader';
 export function requireSlot(request: SlotRequest): PreparedSlot {
   return {
     schedule: requireText('schedule', request.schedule),
-    slotMs: requireInteger('slotMs', request.slotMs, 0),
+    slotMs: requireMs('slotMs', request.slotMs),
     leadership: requireText('leadership', request.leadership ?? DEFAULT_LEADERSHIP),
-    term: requireInteger('term', request.term, 1),
+    term: requireNumber('term', request.term),
     decision: requireText('decision', request.decision),
     reason: request.reason ?? null,
     effect: (request.effect ?? []).map(prepareEnqueue),

@@ -19,7 +19,7 @@ import type {
   NodeRecord,
 } from './leadership.ts';
 import { prepareLeadership, type LeadershipStatements } from './leadership-statements.ts';
-import { requireInteger, requireText, toJson } from './options.ts';
+import { addMs, requireInteger, requireMs, requireNumber, requireText, toJson } from './options.ts';
 import type { Transactions } from './transactions.ts';
 
 /** @internal What leadership needs of its store. */
@@ -122,7 +122,7 @@ export function createSqliteLeadership(options: SqliteLeadershipOptions): Sqlite
     async nodeHeartbeat({ nodeId, host, ttlMs, state }) {
       requireText('nodeId', nodeId);
       requireText('host', host);
-      requireInteger('ttlMs', ttlMs, 1);
+      requireMs('ttlMs', ttlMs, 1);
       const json = toJson('state', state);
       const { transactions, statements } = await file();
       await transactions.whenFree(() =>
@@ -181,21 +181,22 @@ function askForLead(
   fencedTerm: (name: string) => number,
 ): Asked {
   const { name, holderId, host, ttlMs } = request;
+  const expiresAtMs = addMs(nowMs, ttlMs);
   const current = readLeadership(statements, name);
   const isHolder = current?.holder_id === holderId;
   const fenced = fencedTerm(name);
   if (isHolder && current.term >= fenced) {
     return {
-      row: leadershipRow.parse(statements.renew.get({ name, holderId, ttlMs, nowMs })),
+      row: leadershipRow.parse(statements.renew.get({ name, holderId, ttlMs, nowMs, expiresAtMs })),
       operation: 'renew',
     };
   }
   // A holder whose term the main file refuses (this file came from an older backup) needs a new one at once.
   if (!isHolder && !isFreeNow(current)) return { row: current ?? nobodyYet(name), operation: 'rejected' };
-  const term = Math.max(current?.term ?? 0, fenced) + 1;
+  const term = requireNumber('next term', Math.max(current?.term ?? 0, fenced) + 1);
   statements.endTerm.run({ name, nowMs, endedBy: 'superseded' });
   statements.startTerm.run({ name, term, holderId, host, nowMs });
-  const row = statements.acquire.get({ name, term, holderId, host, ttlMs, nowMs });
+  const row = statements.acquire.get({ name, term, holderId, host, ttlMs, nowMs, expiresAtMs });
   return { row: leadershipRow.parse(row), operation: 'acquire' };
 }
 
@@ -298,6 +299,6 @@ function requireAcquire(request: AcquireLeadershipRequest): void {
   requireText('name', request.name);
   requireText('holderId', request.holderId);
   requireText('host', request.host);
-  requireInteger('ttlMs', request.ttlMs, 1);
+  requireMs('ttlMs', request.ttlMs, 1);
   if (request.preferredHolderId !== undefined) requireText('preferredHolderId', request.preferredHolderId);
 }

@@ -3,6 +3,7 @@
  * Invariant: each transition names the state it starts from (a token, a status), so that a lost race changes no row.
  */
 import type { Database, Statement } from 'better-sqlite3';
+import { MAX_NUMBER } from './options.ts';
 import type { TokenStatements } from './tokens.ts';
 
 /** @internal Named parameters of a statement. */
@@ -34,7 +35,7 @@ on conflict (kind, key) do update set
   payload         = coalesce(@payload, payload),
   large_values    = case when @payload is null then large_values else large_values & 2 end,
   updated_at_ms   = @nowMs
-where @watermark is null or @watermark > input_watermark`;
+where case when @watermark is null then input_watermark < ${MAX_NUMBER} else @watermark > input_watermark end`;
 
 /** What a claim has to see to before it hands out: one look instead of three. */
 const GATE = `
@@ -158,12 +159,13 @@ update jobs set
                         when coalesce(@dueAtMs, due_at_ms) <= @nowMs then 1
                         else 2 end,
   due_at_ms      = coalesce(@dueAtMs, due_at_ms),
+  failed_attempts = case when input_watermark > claimed_watermark then 0 else failed_attempts end,
   ${endSet('released')}
 where job_id = @jobId and token = @token
 returning job_id, status`;
 
 const HEARTBEAT = `
-update jobs set lease_until_ms = max(lease_until_ms, @nowMs + @leaseMs)
+update jobs set lease_until_ms = @leaseUntilMs
 where job_id = @jobId and token = @token
 returning lease_until_ms, coalesce(cancel_watermark >= claimed_watermark, 0) as is_cancel_requested`;
 

@@ -32,7 +32,7 @@ import {
   type FinishContext,
 } from './finish.ts';
 import type { Lease } from './jobs.ts';
-import { MAX_KIND_LENGTH, requireInteger, requireText } from './options.ts';
+import { MAX_KIND_LENGTH, requireMs, requireText } from './options.ts';
 import type { ReadStatements } from './read-statements.ts';
 import type { AttemptRun, ClaimNextRequest, FailOptions, SucceedOptions } from './requests.ts';
 import type { CancelResult, RemoveResult, RetryResult } from './results.ts';
@@ -98,7 +98,7 @@ export function createCalls(context: VerbContext): Calls {
       'nobody',
       (lease: Lease, leaseMs: number) => ({
         lease: requireLease(lease),
-        leaseMs: requireInteger('leaseMs', leaseMs, 1),
+        leaseMs: requireMs('leaseMs', leaseMs, 1),
       }),
       ({ lease, leaseMs }, nowMs) => heartbeatOne(finish, lease, leaseMs, nowMs),
     ),
@@ -106,7 +106,7 @@ export function createCalls(context: VerbContext): Calls {
       'nobody',
       (leases: readonly Lease[], leaseMs: number) => ({
         leases: leases.map(requireLease),
-        leaseMs: requireInteger('leaseMs', leaseMs, 1),
+        leaseMs: requireMs('leaseMs', leaseMs, 1),
       }),
       ({ leases, leaseMs }, nowMs) => leases.map((lease) => heartbeatOne(finish, lease, leaseMs, nowMs)),
     ),

@@ -4,12 +4,13 @@ import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { setup } from './fixtures/stores.ts';
 
+const MAX_WATERMARK = 8.64e15;
 const BUILD = { kind: 'build', key: 'app' };
 
 describe('group commit', () => {
   test('given calls of one turn of which one breaks inside the transaction, when they run, only that one fails', async () => {
     const { store } = await setup();
-    await store.enqueue({ ...BUILD, key: 'full', watermark: Number.MAX_SAFE_INTEGER });
+    await store.enqueue({ ...BUILD, key: 'full', watermark: MAX_WATERMARK });
 
     const results = await Promise.allSettled([
       store.enqueue({ ...BUILD, key: 'before' }),
@@ -21,7 +22,7 @@ describe('group commit', () => {
     expect((await store.list()).jobs.map(({ key, inputWatermark }) => [key, inputWatermark])).toEqual([
       ['after', 1],
       ['before', 1],
-      ['full', Number.MAX_SAFE_INTEGER],
+      ['full', MAX_WATERMARK],
     ]);
   });
 
@@ -147,45 +148,6 @@ describe('upkeep', () => {
     run.isOver = true;
 
     expect(turns).toBeGreaterThan(1);
-  });
-});
-
-describe('transaction', () => {
-  test('given writes of the caller, when the transaction commits, they and the enqueue happened', async () => {
-    const { store } = await setup();
-
-    const id = await store.transaction((tx) => {
-      tx.execute('create table orders (id integer primary key, name text) strict');
-      tx.execute('insert into orders (name) values (@name)', { name: 'first' });
-      return tx.enqueue({ kind: 'ship', key: 'first' }).jobId;
-    });
-
-    expect(id).toBe(1);
-    expect(await store.transaction((tx) => tx.query('select name from orders'))).toEqual([{ name: 'first' }]);
-  });
-
-  test('given a function that throws, when the transaction ends, nothing happened and it is unusable', async () => {
-    const { store } = await setup();
-    let kept: { enqueue(request: typeof BUILD): unknown } | undefined;
-
-    const failed = store.transaction((tx) => {
-      kept = tx;
-      tx.enqueue(BUILD);
-      throw new Error('no');
-    });
-
-    await expect(failed).rejects.toThrow('no');
-    expect(await store.get('build', 'app')).toBeUndefined();
-    expect(() => kept?.enqueue(BUILD)).toThrow(TypeError);
-  });
-
-  test('given a function that returns a promise, when the transaction ends, it is refused and nothing happened', async () => {
-    const { store } = await setup();
-
-    const failed = store.transaction(async (tx) => tx.enqueue(BUILD));
-
-    await expect(failed).rejects.toThrow(TypeError);
-    expect(await store.get('build', 'app')).toBeUndefined();
   });
 });
 

@@ -69,6 +69,8 @@ describe('openJobStore', () => {
     { busyTimeoutMs: 0.5 },
     { retry: { policy: 'fixed', delayMs: -1 } },
     { retry: { policy: 'exponential', baseMs: 1, maxMs: Number.NaN } },
+    { retry: { policy: 'linear', delayMs: 1 } as never },
+    { durability: 'Power' as never },
   ] as const)(
     'given bad options %j, when a store is opened, it throws before it creates anything',
     async (options) => {

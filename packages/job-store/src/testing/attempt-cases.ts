@@ -178,6 +178,22 @@ export function attemptCases(setup: ContractSetup): readonly ContractCase[] {
     ),
     contractCase(
       setup,
+      'given newer input during a run that failed before, when it is released, the newer input has all its retries',
+      async ({ store }) => {
+        const policy = { policy: 'fixed', delayMs: 0 } as const;
+        await store.fail(await enqueueAndClaim(store, { retries: 1 }), { error: 'no', retry: policy });
+        const last = await claimOnly(store);
+        await store.enqueue(BUILD);
+
+        await store.release(last);
+
+        assert.equal((await jobOf(store)).retriesLeft, 1);
+        const failed = await store.fail(await claimOnly(store), { error: 'no', retry: policy });
+        assert.ok(failed.outcome === 'failed' && !failed.isExhausted);
+      },
+    ),
+    contractCase(
+      setup,
       'given a success with a watermark of its own, when it is lower than the input, the job stays dirty',
       async ({ store }) => {
         const lease = await enqueueAndClaim(store, { watermark: 10 });

@@ -1,6 +1,7 @@
 /** The whole contract, as cases any test runner can run. */
 import { attemptCases } from './attempt-cases.ts';
 import { attemptRecordCases } from './attempt-record-cases.ts';
+import { boundCases } from './bound-cases.ts';
 import { claimCases } from './claim-cases.ts';
 import type { ContractCase, ContractSetup } from './contract-case.ts';
 import { enqueueCases } from './enqueue-cases.ts';
@@ -20,6 +21,7 @@ export function jobStoreContract(setup: ContractSetup): readonly ContractCase[] 
     ...attemptCases(setup),
     ...attemptRecordCases(setup),
     ...leadershipCases(setup),
+    ...boundCases(setup),
     ...upkeepCases(setup),
     ...transferCases(setup),
   ];

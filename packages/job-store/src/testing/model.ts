@@ -201,7 +201,7 @@ class Model {
     this.#change(lease.key, (job) => {
       switch (command.type) {
         case 'heartbeat':
-          return { ...job, leaseUntilMs: Math.max(job.leaseUntilMs, this.#nowMs() + LEASE_MS) };
+          return { ...job, leaseUntilMs: this.#nowMs() + LEASE_MS };
         case 'succeed':
           return finish(job);
         case 'fail':

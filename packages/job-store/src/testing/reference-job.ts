@@ -117,7 +117,8 @@ export function breakDown(job: ReferenceJob, outcome: 'failed' | 'lost', retryAt
 /** @internal */
 export function giveBack(job: ReferenceJob): ReferenceJob {
   const status = job.cancelledUpTo >= job.input ? 'cancelled' : 'pending';
-  return { ...job, status, ...end(job, 'released') };
+  // Newer input has not failed yet.
+  return { ...job, status, failed: job.input > job.claimed ? 0 : job.failed, ...end(job, 'released') };
 }
 
 /** @internal */
