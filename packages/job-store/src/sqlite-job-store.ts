@@ -95,9 +95,11 @@ export interface SqliteJobStore extends JobStore {
    */
   transaction<Result>(work: (tx: JobStoreTransaction) => Result): Promise<Result>;
   /**
-   * Copies the store to `path`, and its leadership file beside it, while it is in use. The copies appear whole or not at all.
+   * Copies the store to `path`, and its leadership file beside it, while it is in use. Each copy is read back and appears
+   * whole or not at all, for its owner alone; reading back stops the event loop for as long as one table takes. A former
+   * copy is replaced, unless it is open or its process was killed.
    *
-   * @throws JobStoreError with code `io` or `disk-full`
+   * @throws JobStoreError with code `io`, `disk-full` or `corrupt`; RangeError for a file of the store itself
    */
   backup(path: string): Promise<void>;
 }

@@ -1,7 +1,7 @@
 /** Keeping, moving and forgetting, on the SQLite engine. */
 import type { Clock } from '@conductor-run/clock';
 import type { Database } from 'better-sqlite3';
-import { backUpFile } from './backup.ts';
+import { backUpFiles } from './backup.ts';
 import type { StoreUpkeep } from './job-store.ts';
 import { prune, pruneSlots } from './prune.ts';
 import type { SlotStatements } from './slot-statements.ts';
@@ -58,12 +58,20 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     async backup(toPath) {
       try {
         using files = await openFiles();
-        await backUpFile(files.main, toPath);
-        // Later than the main file, so that its terms are not behind.
-        await backUpFile(files.leadership, `${toPath}-leadership`);
+        const copies = [
+          { source: files.main, path: toPath },
+          // Later than the main file, so that its terms are not behind.
+          { source: files.leadership, path: `${toPath}-leadership` },
+        ];
+        await backUpFiles(copies, ownPaths(path));
       } catch (error) {
         throw toJobStoreError('back up', path, error);
       }
     },
   };
+}
+
+function ownPaths(path: string): readonly string[] {
+  const files = [path, `${path}-leadership`];
+  return [`${path}-bell`, ...files.flatMap((file) => [file, `${file}-wal`, `${file}-shm`])];
 }
