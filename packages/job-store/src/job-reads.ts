@@ -39,6 +39,7 @@ export function createReads(context: ReadContext): JobReads {
     list: (request = {}) => listJobs(context, request),
     attempts: (kind, key, page = {}) => listAttempts(reads, kind, key, page),
     stats: rememberUnchanged(
+      db,
       reads,
       db.transaction(() => countJobs(reads)),
     ),
@@ -132,9 +133,11 @@ function parseCursor(cursor: string): [string, string] {
 }
 
 /** Counts again only when somebody has changed the file since. */
-function rememberUnchanged(reads: ReadStatements, count: () => StoreStats): () => StoreStats {
+function rememberUnchanged(db: Database, reads: ReadStatements, count: () => StoreStats): () => StoreStats {
   let known: { readonly stamp: string; readonly stats: StoreStats } | undefined;
   return () => {
+    // What is counted in a transaction may be rolled back, and no stamp tells.
+    if (db.inTransaction) return count();
     // Taken before counting: what is committed meanwhile makes the next caller count.
     const stamp = `${parseInteger(reads.foreignChanges.get({}))} ${parseInteger(reads.ownChanges.get({}))}`;
     if (known?.stamp !== stamp) known = { stamp, stats: count() };

@@ -54,7 +54,7 @@ function createStore(db: Database, settings: Settings): SqliteJobStore {
   const engine = createEngine(db, settings);
   const transactions = createTransactions({ ...settings, db });
   /** Nobody could catch what fails in a timer; the slow look goes on. */
-  const readInTimer = (read: () => unknown): unknown => {
+  const readInTimer = <Value>(read: () => Value): Value | undefined => {
     try {
       return read();
     } catch (error) {
@@ -66,7 +66,7 @@ function createStore(db: Database, settings: Settings): SqliteJobStore {
     clock,
     bell: openBell(`${path}-bell`, clock, logger),
     pollMs: settings.pollMs,
-    nextInstantMs: () => toInteger(readInTimer(() => engine.readStatements.nextInstant.get({}))),
+    nextInstantMs: () => readInTimer(() => toInteger(engine.readStatements.nextInstant.get({}))),
     hasReady: () => readInTimer(() => engine.readStatements.hasReady.get({})) !== undefined,
   });
   const onCommitted = (verbs: ReadonlySet<AnyVerb>): void => wakeFor(verbs, signals);
@@ -119,7 +119,14 @@ function createStore(db: Database, settings: Settings): SqliteJobStore {
     async transaction(work) {
       requireOpen();
       const { tx, verbs, end } = createStoreTransaction(db, engine, clock);
-      const result = await transactions.whenFree(() => work(tx)).finally(end);
+      const result = await transactions.whenFree(() => {
+        try {
+          return work(tx);
+        } finally {
+          // Before the commit or rollback: whoever kept it would write outside of both.
+          end();
+        }
+      });
       onCommitted(verbs);
       return result;
     },
@@ -135,7 +142,7 @@ type Settings = Required<OpenJobStoreOptions>;
 function requireOptions(options: OpenJobStoreOptions): Settings {
   const settings: Settings = {
     path: requireText('path', options.path, MAX_PATH_LENGTH),
-    durability: options.durability ?? 'process',
+    durability: requireDurability(options.durability ?? 'process'),
     retry: options.retry ?? DEFAULT_RETRY_POLICY,
     retries: requireInteger('retries', options.retries ?? DEFAULT_RETRIES, 0),
     busyTimeoutMs: requireInteger('busyTimeoutMs', options.busyTimeoutMs ?? DEFAULT_BUSY_TIMEOUT_MS, 0),
@@ -146,6 +153,12 @@ function requireOptions(options: OpenJobStoreOptions): Settings {
   };
   requireRetryPolicy(settings.retry);
   return settings;
+}
+
+/** For callers without types: anything else would be taken for the weaker one. */
+function requireDurability(durability: string): 'process' | 'power' {
+  if (durability === 'process' || durability === 'power') return durability;
+  throw new RangeError(`Cannot use durability "${durability}": expected "process" or "power"`);
 }
 
 function createLeadership(

@@ -30,7 +30,8 @@ export function createStoreTransaction(db: Database, engine: Engine, clock: Cloc
       ...createImmediateWrites(engine.calls, (call) => {
         requireOpen();
         verbs.add(call.verb);
-        return runCall(call, clock.nowMs());
+        // A savepoint: what a call wrote before it failed must not stay when the caller goes on.
+        return db.transaction(() => runCall(call, clock.nowMs()))();
       }),
       ...guardReads(engine.reads, requireOpen),
       execute: (sql, parameters = {}) => prepare(sql).run(parameters).changes,

@@ -77,6 +77,8 @@ export function finishTransaction<Result>(
   try {
     const result = work();
     if (result instanceof Promise) {
+      // It goes on and will fail, since its transaction has ended; this refusal is all there is to say about it.
+      result.catch(() => undefined);
       throw new TypeError(
         'Cannot commit transaction: its function returned a promise, expected it to be done',
       );
