@@ -163,7 +163,8 @@ export function startElection(options: ElectionOptions): Election {
     const preference = preferredHolderId === undefined ? {} : { preferredHolderId };
     const result = await store.acquireLeadership({ name, holderId, host, ttlMs, ...preference });
     if (!result.isLeader) depose('superseded');
-    else if (clock.monotonicMs() >= stopAtMs || stopping.signal.aborted) mustResign = true;
+    // Also when the deadline struck while this was asked: its term is over, whatever the answer.
+    else if (mustResign || clock.monotonicMs() >= stopAtMs || stopping.signal.aborted) mustResign = true;
     else confirm(result.term, stopAtMs);
   };
   const run = async (): Promise<void> => {

@@ -94,6 +94,34 @@ describe('startElection', () => {
     expect(second.terms).toEqual([2]);
   });
 
+  test('given a renewal that is answered after the deadline struck, when it says yes, its term is not led again', async () => {
+    const { store, clock } = await setupStores();
+    const gate: { until: Promise<undefined> } = { until: Promise.resolve(undefined) };
+    const slow: LeadershipStore = {
+      ...store,
+      async acquireLeadership(request) {
+        await gate.until;
+        return store.acquireLeadership(request);
+      },
+    };
+    const candidate = stand(slow, clock, { random: () => 0 });
+    await clock.advance(2000);
+    let resolve = (_value: undefined): void => undefined;
+    gate.until = new Promise((settle) => {
+      resolve = settle;
+    });
+    await clock.advance(6500);
+    assert.equal(candidate.election.term(), undefined);
+
+    resolve(undefined);
+    await clock.advance(1);
+
+    assert.equal(candidate.election.term(), undefined);
+    await clock.advance(10_000);
+    assert.deepEqual(candidate.terms, [1, 2]);
+    await candidate.election.stop();
+  });
+
   test('given a store that fails for longer than the deadline, when it works again, the next win has a new term', async () => {
     const { store, clock } = await setupStores();
     let isBroken = false;
