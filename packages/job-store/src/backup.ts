@@ -5,6 +5,7 @@
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import Database from 'better-sqlite3';
+import { OWNER_ONLY } from './connection.ts';
 import { JobStoreError } from './errors.ts';
 import { nextTurn } from './retry-busy.ts';
 
@@ -108,5 +109,3 @@ async function syncPath(path: string): Promise<void> {
 }
 
 const BESIDE = ['-wal', '-shm', '-journal'];
-/** Payloads may hold what only their owner should read. */
-const OWNER_ONLY = 0o600;

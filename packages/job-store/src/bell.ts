@@ -5,6 +5,7 @@
  */
 import { closeSync, futimesSync, openSync, watch, type FSWatcher } from 'node:fs';
 import type { Clock } from '@conductor-run/clock';
+import { OWNER_ONLY } from './connection.ts';
 import { JobStoreError } from './errors.ts';
 import type { Logger } from './logger.ts';
 
@@ -12,7 +13,7 @@ import type { Logger } from './logger.ts';
 export interface Bell {
   /** Wakes every listener in every process, this one included. */
   ring(): void;
-  /** Starts to listen; later calls do nothing. */
+  /** Starts to listen unless it does; what the system refuses is logged, and later calls try again. */
   listen(onRing: () => void): void;
   close(): void;
 }
@@ -21,8 +22,19 @@ export interface Bell {
 export function openBell(path: string, clock: Clock, logger: Logger): Bell {
   const file = openBellFile(path);
   let watcher: FSWatcher | undefined;
+  let hasFailed = false;
+  let isClosed = false;
+  const fail = (error: unknown): void => {
+    watcher?.close();
+    watcher = undefined;
+    // Each look tries again: the first failure says it all.
+    if (!hasFailed) logger.warn({ err: error, path }, 'bell.failed');
+    hasFailed = true;
+  };
   return {
     ring() {
+      // Its descriptor may be another file's by now.
+      if (isClosed) return;
       const nowS = clock.nowMs() / 1000;
       try {
         futimesSync(file, nowS, nowS);
@@ -32,11 +44,18 @@ export function openBell(path: string, clock: Clock, logger: Logger): Bell {
       }
     },
     listen(onRing) {
-      if (watcher !== undefined) return;
-      watcher = watch(path, { persistent: false }, onRing);
-      watcher.on('error', (error) => logger.warn({ err: error, path }, 'bell.failed'));
+      if (watcher !== undefined || isClosed) return;
+      try {
+        watcher = watch(path, { persistent: false }, onRing);
+        watcher.on('error', fail);
+        hasFailed = false;
+      } catch (error) {
+        fail(error);
+      }
     },
     close() {
+      if (isClosed) return;
+      isClosed = true;
       watcher?.close();
       closeSync(file);
     },
@@ -45,7 +64,7 @@ export function openBell(path: string, clock: Clock, logger: Logger): Bell {
 
 function openBellFile(path: string): number {
   try {
-    return openSync(path, 'a');
+    return openSync(path, 'a', OWNER_ONLY);
   } catch (error) {
     throw new JobStoreError('io', `Cannot open bell "${path}": not writable, expected a writable directory`, {
       cause: error,

@@ -32,10 +32,12 @@ export interface ClaimContext {
   readonly readLargeValue: ReadLargeValue;
   readonly tokens: TokenSource;
   readonly defaultRetries: number;
-  /** The kind served last: the next claim starts after it, so that every kind gets its turn. */
-  lastKind: string;
+  /** The kind served last: the next claim starts after it, so that every kind gets its turn. Undefined before the first. */
+  lastKind: string | undefined;
   /** Whether the last claim found nothing, so that a look without the write lock pays before the next. */
   isIdle: boolean;
+  /** Whether the last claim left expired leases or jobs that have fallen due for the next one. */
+  isBehind: boolean;
 }
 
 /** @internal Checks a claim of a named job; throws TypeError or RangeError. */
@@ -73,12 +75,27 @@ function lookAtGate(context: ClaimContext, nowMs: number): GateRow {
   return parseGateRow(context.writes.gate.get({ nowMs }));
 }
 
-/** Ends expired leases and lets due jobs through the gate, a bounded number at a time. */
-function sweep(context: ClaimContext, gate: GateRow, nowMs: number): void {
-  const { writes } = context;
+/**
+ * Ends expired leases and lets due jobs through the gate, a bounded number at a time: of each wanted kind, so that a
+ * flood in one holds up no other.
+ */
+function sweep(
+  context: ClaimContext,
+  gate: GateRow,
+  kinds: readonly string[] | undefined,
+  nowMs: number,
+): void {
+  const { writes, reads } = context;
   const bounds = { nowMs, limit: SWEEP_LIMIT };
-  if (gate.has_expired === 1) writes.expire.run({ ...bounds, retryAtMs: nowMs });
-  if (gate.has_waiting === 1) writes.promote.run(bounds);
+  context.isBehind = false;
+  const sweepUp = ({ changes }: { readonly changes: number }): void => {
+    if (changes >= SWEEP_LIMIT) context.isBehind = true;
+  };
+  if (gate.has_expired === 1) sweepUp(writes.expire.run({ ...bounds, retryAtMs: nowMs }));
+  if (gate.has_waiting === 0) return;
+  for (const kind of kinds ?? reads.waitingKinds.all({}).map(parseText)) {
+    sweepUp(writes.promote.run({ ...bounds, kind }));
+  }
 }
 
 /** @internal Whether a sweep or a claim may change anything; lets idle workers look without a write lock. */
@@ -92,7 +109,10 @@ export function isAnythingDue(context: ClaimContext, nowMs: number): boolean {
 export function claimNamed(context: ClaimContext, request: ClaimRequest, nowMs: number): ClaimResult {
   const { kind, key } = request;
   if (isPaused(context, kind)) return { outcome: 'refused', reason: 'paused' };
-  sweep(context, lookAtGate(context, nowMs), nowMs);
+  const gate = lookAtGate(context, nowMs);
+  // This one first: a sweep ends a bounded number, and here it is known which one is asked for.
+  if (gate.has_expired === 1) context.writes.expireNamed.run({ kind, key, nowMs, retryAtMs: nowMs });
+  sweep(context, gate, [kind], nowMs);
   const stored = context.reads.job.get({ kind, key });
   const refusal = refusalOf(stored === undefined ? undefined : parseJobRow(stored), request, nowMs);
   if (refusal !== undefined) return refusal;
@@ -104,7 +124,10 @@ export function claimNamed(context: ClaimContext, request: ClaimRequest, nowMs: 
     context.writes.createForClaim.run({ kind, key, nowMs, defaultRetries: context.defaultRetries });
   }
   const row = parseJobRow(stored ?? context.reads.job.get({ kind, key }));
-  return { outcome: 'claimed', lease: claimRow(context, row, context.tokens.take(1), request, nowMs) };
+  return {
+    outcome: 'claimed',
+    lease: claimRow(context, row, context.tokens.take(1, turnOf(context)), request, nowMs),
+  };
 }
 
 /** @internal Takes the next due jobs: kinds in turn, within a kind by priority, due time and key. */
@@ -121,7 +144,7 @@ export function claimNext(
 
 function takeNext(context: ClaimContext, request: ClaimNextRequest, limit: number, nowMs: number): Lease[] {
   const gate = lookAtGate(context, nowMs);
-  sweep(context, gate, nowMs);
+  sweep(context, gate, request.kinds, nowMs);
   const isAnyJobWanted = request.kinds === undefined && request.limits === undefined;
   if (limit === 1 && isAnyJobWanted && gate.has_paused === 0) return claimInTurn(context, request, nowMs);
   const room = createRoom(context, request.limits);
@@ -146,11 +169,11 @@ function takeNext(context: ClaimContext, request: ClaimNextRequest, limit: numbe
 
 /** The same for one job of whatever kind is next, with one query: half the statements of the general way. */
 function claimInTurn(context: ClaimContext, request: ClaimNextRequest, nowMs: number): Lease[] {
-  const stored = context.reads.readyInTurn.get({ lastKind: context.lastKind });
+  const stored = context.reads.readyInTurn.get({ lastKind: turnOf(context) });
   if (stored === undefined) return [];
   const row = parseClaimableRow(stored);
   context.lastKind = row.kind;
-  return [claimRow(context, row, context.tokens.take(1), request, nowMs)];
+  return [claimRow(context, row, context.tokens.take(1, row.kind), request, nowMs)];
 }
 
 /** Which jobs may still start under the limits; counts what it gives away. */
@@ -177,7 +200,7 @@ function claimOfKind(
     ? pickUnderKeyLimits(context, kind, limit, room).map((jobId) => reads.claimable.get({ jobId }))
     : reads.readyOfKind.all({ kind, limit });
   room.take(kind, rows.length);
-  const firstToken = context.tokens.take(rows.length);
+  const firstToken = context.tokens.take(rows.length, kind);
   return rows.map((row, index) =>
     claimRow(context, parseClaimableRow(row), firstToken + index, request, nowMs),
   );
@@ -218,6 +241,11 @@ function claimRow(
   return rowToLease(row, { token, workerId, node, leaseUntilMs, nowMs }, context.readLargeValue);
 }
 
+/** A claimer that lives for one claim goes on where the others were. */
+function turnOf(context: ClaimContext): string {
+  return (context.lastKind ??= context.tokens.lastKind());
+}
+
 /** The kinds to serve: those asked for, or all with ready jobs, starting after the one served last, without paused ones. */
 function kindsInTurn(context: ClaimContext, asked: readonly string[] | undefined): string[] {
   const paused = new Set(context.reads.pausedKinds.all({}).map(parseText));
@@ -227,7 +255,8 @@ function kindsInTurn(context: ClaimContext, asked: readonly string[] | undefined
       ? context.reads.readyKinds.all({}).map(parseText)
       : [...new Set(asked)].filter((kind) => context.reads.hasReadyOfKind.get({ kind }) !== undefined);
   const open = ready.filter((kind) => !paused.has(kind)).sort();
-  const start = open.findIndex((kind) => kind > context.lastKind);
+  const lastKind = turnOf(context);
+  const start = open.findIndex((kind) => kind > lastKind);
   return start <= 0 ? open : [...open.slice(start), ...open.slice(0, start)];
 }
 

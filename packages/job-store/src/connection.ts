@@ -1,10 +1,11 @@
 /** Opening a SQLite file the one way this package uses it. */
+import { closeSync, openSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '@conductor-run/clock';
 import Database from 'better-sqlite3';
 import { JobStoreError } from './errors.ts';
-import { migrate, type Migration } from './migrate.ts';
+import { APPLICATION_ID, migrate, type Migration } from './migrate.ts';
 import { retryBusy } from './retry-busy.ts';
 import { toJobStoreError } from './sqlite-errors.ts';
 
@@ -29,6 +30,7 @@ export async function openConnection(options: ConnectionOptions): Promise<Databa
   try {
     const opened = openFile(path);
     db = opened;
+    requireOwn(opened, path);
     // Counts for a new file only: an existing one keeps the size it was made with.
     opened.pragma(`page_size = ${PAGE_BYTES}`);
     await retryBusy(clock, busyTimeoutMs, random, () => opened.pragma('journal_mode = wal'));
@@ -50,6 +52,12 @@ export function networkFileSystemName(type: number): string | undefined {
 
 function openFile(path: string): Database.Database {
   try {
+    // SQLite gives the log and its index the mode of the file.
+    closeSync(openSync(path, 'a', OWNER_ONLY));
+  } catch {
+    // Not ours to create or write: SQLite says why, or opens it for reading.
+  }
+  try {
     // No timeout: SQLite would sleep with the event loop; see retry-busy.ts.
     return new Database(path, { timeout: 0 });
   } catch (error) {
@@ -62,6 +70,18 @@ function openFile(path: string): Database.Database {
       },
     );
   }
+}
+
+/** Before anything is written: the tables of a browser or of another program are not ours to join. */
+function requireOwn(db: Database.Database, path: string): void {
+  const id = db.pragma('application_id', { simple: true });
+  const tables = db.prepare(`select name from sqlite_schema where type = 'table'`).pluck().all();
+  const isNew = tables.length === 0;
+  if ((isNew || tables.includes('job_store_migrations')) && (id === 0 || id === APPLICATION_ID)) return;
+  throw new JobStoreError(
+    'schema-mismatch',
+    `Cannot open job store "${path}": it is a database of something else, expected a job store or a new file`,
+  );
 }
 
 async function refuseNetworkFileSystem(path: string): Promise<void> {
@@ -90,6 +110,9 @@ const PAGE_BYTES = 2048;
 
 /** Of log, 4 MB: a checkpoint stops the event loop for 16 ms at most (3,000: 21 ms), and jobs run as fast one by one as with 4,000. */
 const CHECKPOINT_PAGES = 2000;
+
+/** @internal Payloads may hold what only the owner of a store should read: the mode of every file it creates. */
+export const OWNER_ONLY = 0o600;
 
 /** From Linux's magic.h and the file systems' own headers. */
 const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([

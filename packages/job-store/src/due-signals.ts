@@ -22,10 +22,10 @@ export interface DueSignalsOptions {
 
 /** @internal The signals, and what the store tells them. */
 export interface DueSignalSource extends DueSignals {
-  /** A claim begins: what was signalled before is about to be seen. */
-  noteClaim(): void;
-  /** Work may be left that this process has heard of. */
-  noteMore(): void;
+  /** A claim of these kinds begins: what was signalled before is about to be seen. */
+  noteClaim(kinds: readonly string[] | undefined): void;
+  /** Work of these kinds may be left that this process has heard of. */
+  noteMore(kinds: readonly string[] | undefined): void;
   /** Jobs became due: tell everybody. */
   wake(): void;
   /** Room became free under a limit: tell everybody soon, many at once, if there is a job to take it. */
@@ -39,13 +39,17 @@ export function createDueSignals(options: DueSignalsOptions): DueSignalSource {
   const { clock, bell, pollMs, nextInstantMs, hasReady } = options;
   const listeners = new Set<() => void>();
   const waiters = new Set<(isDue: boolean) => void>();
-  let isRung = true;
+  let rings = 1;
+  /** Up to which ring each loop has looked, by the kinds it claims. */
+  const seenRings = new Map<string, number>();
+  /** The next instant that other processes have been told of; they set their timers by it. */
+  let toldMs = Infinity;
   let lookTimer: Timer | undefined;
   let soonTimer: Timer | undefined;
   let isClosed = false;
 
   const emit = (): void => {
-    isRung = true;
+    rings += 1;
     for (const settle of waiters) settle(true);
     for (const listener of listeners) queueMicrotask(listener);
     arm();
@@ -55,16 +59,15 @@ export function createDueSignals(options: DueSignalsOptions): DueSignalSource {
     lookTimer?.cancel();
     lookTimer = undefined;
     if (isClosed || (listeners.size === 0 && waiters.size === 0)) return;
+    bell.listen(emit);
     const untilNextMs = (nextInstantMs() ?? Infinity) - clock.nowMs();
     // What is overdue and still there is held back by a limit or a pause; only the slow look goes on for it.
     const delayMs = untilNextMs > 0 ? Math.min(untilNextMs, pollMs) : pollMs;
     lookTimer = clock.setTimer(delayMs, emit, { keepAlive: waiters.size > 0 });
   };
-  const listen = (): void => {
-    bell.listen(emit);
-    arm();
-  };
   const wake = (): void => {
+    if (isClosed) return;
+    toldMs = Infinity;
     bell.ring();
     emit();
   };
@@ -76,17 +79,18 @@ export function createDueSignals(options: DueSignalsOptions): DueSignalSource {
         if (listeners.has(added)) listener();
       };
       listeners.add(added);
-      listen();
+      arm();
       return () => {
         listeners.delete(added);
         arm();
       };
     },
-    async waitForDue({ signal, maxWaitMs = Infinity }: WaitForDueOptions = {}) {
+    async waitForDue({ signal, maxWaitMs = Infinity, kinds }: WaitForDueOptions = {}) {
       if (maxWaitMs !== Infinity) requireInteger('maxWaitMs', maxWaitMs, 0);
       signal?.throwIfAborted();
-      if (isRung) {
-        isRung = false;
+      const loop = loopOf(kinds);
+      if (rings > (seenRings.get(loop) ?? 0)) {
+        seenRings.set(loop, rings);
         return true;
       }
       if (isClosed) return false;
@@ -98,6 +102,7 @@ export function createDueSignals(options: DueSignalsOptions): DueSignalSource {
           arm();
         };
         const settle = (isDue: boolean): void => {
+          seenRings.set(loop, rings);
           end();
           resolve(isDue);
         };
@@ -108,14 +113,16 @@ export function createDueSignals(options: DueSignalsOptions): DueSignalSource {
         const limit = maxWaitMs === Infinity ? undefined : clock.setTimer(maxWaitMs, () => settle(false));
         signal?.addEventListener('abort', onAbort, { once: true });
         waiters.add(settle);
-        listen();
+        arm();
       });
     },
-    noteClaim() {
-      isRung = false;
+    noteClaim(kinds) {
+      seenRings.set(loopOf(kinds), rings);
     },
-    noteMore() {
-      isRung = true;
+    noteMore(kinds) {
+      seenRings.delete(loopOf(kinds));
+      // A loop that does not say what it waits for.
+      seenRings.delete(ALL);
     },
     wake,
     wakeSoon() {
@@ -124,7 +131,11 @@ export function createDueSignals(options: DueSignalsOptions): DueSignalSource {
         SOON_MS,
         () => {
           soonTimer = undefined;
-          if (hasReady()) wake();
+          const nextMs = nextInstantMs() ?? Infinity;
+          // A success may leave newer input that is due later: nobody has set a timer for it yet.
+          const isNews = nextMs < toldMs;
+          if (isNews || hasReady()) wake();
+          toldMs = nextMs;
         },
         { keepAlive: false },
       );
@@ -140,4 +151,10 @@ export function createDueSignals(options: DueSignalsOptions): DueSignalSource {
   };
 }
 
+/** Loops are told apart by what they claim. */
+function loopOf(kinds: readonly string[] | undefined): string {
+  return kinds === undefined ? ALL : JSON.stringify([...kinds].sort());
+}
+
+const ALL = '';
 const SOON_MS = 2;

@@ -1,6 +1,7 @@
 /** The prepared parts of one open main file. */
 import { randomInt } from 'node:crypto';
 import type { Database } from 'better-sqlite3';
+import type { ClaimContext } from './claim.ts';
 import { createReads } from './job-reads.ts';
 import type { JobReads } from './job-store.ts';
 import { prepareReads, type ReadStatements } from './read-statements.ts';
@@ -17,6 +18,8 @@ export interface Engine {
   readonly reads: JobReads;
   readonly readStatements: ReadStatements;
   readonly slotStatements: SlotStatements;
+  /** Whether the last claim left work of its own kind undone: the next need not wait. */
+  readonly isBehind: () => boolean;
 }
 
 /** @internal Prepares every statement of a main file once. */
@@ -34,19 +37,21 @@ export function createEngine(
   const { retries: defaultRetries, retry, random } = settings;
   const readLargeValue: ReadLargeValue = (jobId, name) => reads.largeValue.get({ jobId, name });
   const enqueue = { statements: writes, selectWatermark: reads.watermark, defaultRetries };
+  const claim: ClaimContext = {
+    writes,
+    reads,
+    readLargeValue,
+    tokens: createTokenSource(writes, randomInt(1, MAX_OWNER)),
+    defaultRetries,
+    lastKind: undefined,
+    isIdle: true,
+    isBehind: false,
+  };
   const calls = createCalls({
     writes,
     reads,
     enqueue,
-    claim: {
-      writes,
-      reads,
-      readLargeValue,
-      tokens: createTokenSource(writes, randomInt(1, MAX_OWNER)),
-      defaultRetries,
-      lastKind: '',
-      isIdle: true,
-    },
+    claim,
     finish: { writes, selectFailures: reads.failures, retry, random },
     slots: { statements: slots, enqueue },
   });
@@ -55,6 +60,7 @@ export function createEngine(
     reads: createReads({ db, reads, slots, readLargeValue }),
     readStatements: reads,
     slotStatements: slots,
+    isBehind: () => claim.isBehind,
   };
 }
 

@@ -167,6 +167,13 @@ export interface WaitForDueOptions {
    * @defaultValue no limit
    */
   readonly maxWaitMs?: number;
+  /**
+   * The kinds this loop claims, as in its `claimNext`. Tells apart several loops on one store: the claims of one do not
+   * hide from another that something became due. Anything that becomes due still ends the wait.
+   *
+   * @defaultValue the loop that claims every kind
+   */
+  readonly kinds?: readonly string[];
 }
 
 /** Hearing about work. */

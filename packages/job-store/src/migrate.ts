@@ -13,6 +13,9 @@ export interface Migration {
   readonly sql: string;
 }
 
+/** @internal 'CJob': tells a file of this package from any other. */
+export const APPLICATION_ID = 0x434a6f62;
+
 /** @internal Brings the file up to date. Throws SQLITE_BUSY when another process is at it: try again. */
 export function migrate(db: Database, path: string, migrations: readonly Migration[], nowMs: number): void {
   if (isUpToDate(db, path, migrations)) return;
@@ -25,6 +28,7 @@ create table if not exists job_store_migrations (
   checksum      text    not null,
   applied_at_ms integer not null
 ) strict`);
+    db.pragma(`application_id = ${APPLICATION_ID}`);
     const record = db.prepare<[number, string, string, number]>(
       'insert into job_store_migrations (number, name, checksum, applied_at_ms) values (?, ?, ?, ?)',
     );

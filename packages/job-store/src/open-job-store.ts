@@ -1,6 +1,7 @@
 /** Opens a job store on SQLite: puts the connection, the verbs and the ways to run them together. */
 import { createRealClock } from '@conductor-run/clock';
 import type { Database } from 'better-sqlite3';
+import { z } from 'zod';
 import { openBell } from './bell.ts';
 import { openConnection } from './connection.ts';
 import { createDueSignals, type DueSignalSource } from './due-signals.ts';
@@ -10,14 +11,17 @@ import { createAsyncReads, createGroupedWrites, createImmediateWrites } from './
 import { createGroupCommit } from './group-commit.ts';
 import { guardReads } from './job-reads.ts';
 import type { Asynchronous, JobWrites } from './job-store.ts';
+import type { Lease } from './jobs.ts';
 import { silentLogger } from './logger.ts';
 import type { Migration } from './migrate.ts';
 import { JOBS_0001 } from './migrations/0001-jobs.ts';
 import { LEADERSHIP_0001 } from './migrations/0001-leadership.ts';
 import { LAST_ATTEMPTS_0002 } from './migrations/0002-last-attempts.ts';
+import { FAIR_SWEEPS_0003 } from './migrations/0003-fair-sweeps.ts';
 import { requireInteger, requireText } from './options.ts';
 import { systemRandom } from './random.ts';
 import { retryBusy } from './retry-busy.ts';
+import type { ClaimNextRequest } from './requests.ts';
 import { DEFAULT_RETRY_POLICY, requireRetryPolicy } from './retry-policy.ts';
 import { parseInteger } from './rows.ts';
 import { raiseFence } from './slots.ts';
@@ -41,7 +45,9 @@ export async function openJobStore(options: OpenJobStoreOptions): Promise<Sqlite
   const settings = requireOptions(options);
   const db = await openMainFile(settings);
   try {
-    return createStore(db, settings);
+    // What SQLite calls it: absolute, and the same for every link to it. All names beside it must be the same for all.
+    const [{ file: path }] = databaseList.parse(db.pragma('database_list'));
+    return createStore(db, { ...settings, path });
   } catch (error) {
     db.close();
     throw error;
@@ -109,6 +115,7 @@ function createStore(db: Database, settings: Settings): SqliteJobStore {
     ...hearClaims(
       createGroupedWrites(engine.calls, (call) => group.submit(call)),
       signals,
+      engine.isBehind,
     ),
     ...createAsyncReads(reads),
     ...leadership.calls,
@@ -141,7 +148,7 @@ type Settings = Required<OpenJobStoreOptions>;
 
 function requireOptions(options: OpenJobStoreOptions): Settings {
   const settings: Settings = {
-    path: requireText('path', options.path, MAX_PATH_LENGTH),
+    path: requirePath(options.path),
     durability: requireDurability(options.durability ?? 'process'),
     retry: options.retry ?? DEFAULT_RETRY_POLICY,
     retries: requireInteger('retries', options.retries ?? DEFAULT_RETRIES, 0),
@@ -153,6 +160,15 @@ function requireOptions(options: OpenJobStoreOptions): Settings {
   };
   requireRetryPolicy(settings.retry);
   return settings;
+}
+
+function requirePath(path: string): string {
+  requireText('path', path, MAX_PATH_LENGTH);
+  // SQLite takes these for a database without a file, which no other connection could open.
+  if (path.trim() === path && path !== ':memory:') return path;
+  throw new RangeError(
+    `Cannot open job store "${path}": expected the path of a file, without spaces around it`,
+  );
 }
 
 /** For callers without types: anything else would be taken for the weaker one. */
@@ -227,19 +243,26 @@ function wakeFor(verbs: ReadonlySet<AnyVerb>, signals: DueSignalSource): void {
 }
 
 /** Keeps the signals up to date about claims, so that a wait after an empty claim misses nothing. */
-function hearClaims(writes: Asynchronous<JobWrites>, signals: DueSignalSource): Asynchronous<JobWrites> {
+function hearClaims(
+  writes: Asynchronous<JobWrites>,
+  signals: DueSignalSource,
+  isBehind: () => boolean,
+): Asynchronous<JobWrites> {
+  const noteClaimed = ({ limit = 1, kinds }: ClaimNextRequest, leases: readonly Lease[]): void => {
+    if (leases.length >= limit || isBehind()) signals.noteMore(kinds);
+  };
   return {
     ...writes,
     async claimNext(request) {
-      signals.noteClaim();
+      signals.noteClaim(request.kinds);
       const leases = await writes.claimNext(request);
-      if (leases.length >= (request.limit ?? 1)) signals.noteMore();
+      noteClaimed(request, leases);
       return leases;
     },
     async completeAndClaim(lease, options, next) {
-      signals.noteClaim();
+      signals.noteClaim(next.kinds);
       const result = await writes.completeAndClaim(lease, options, next);
-      if (result.leases.length >= (next.limit ?? 1)) signals.noteMore();
+      noteClaimed(next, result.leases);
       return result;
     },
   };
@@ -252,7 +275,9 @@ function toInteger(value: unknown): number | undefined {
 const MAIN_MIGRATIONS: readonly Migration[] = [
   { name: 'jobs', sql: JOBS_0001 },
   { name: 'last-attempts', sql: LAST_ATTEMPTS_0002 },
+  { name: 'fair-sweeps', sql: FAIR_SWEEPS_0003 },
 ];
+const databaseList = z.tuple([z.object({ file: z.string().min(1) })]).rest(z.unknown());
 const DEFAULT_RETRIES = 3;
 const DEFAULT_BUSY_TIMEOUT_MS = 5000;
 const DEFAULT_POLL_MS = 1000;

@@ -2,14 +2,15 @@
 import type { Database } from 'better-sqlite3';
 import type { Params, Prepared } from './statements.ts';
 
-/** Kinds with ready jobs, found by jumping from one to the next in the index: the cost grows with kinds, not jobs. */
-const READY_KINDS = `
-with recursive ready (kind) as (
-  select min(kind) from jobs where queue = 1
+/** Kinds with queued jobs, found by jumping from one to the next in the index: the cost grows with kinds, not jobs. */
+const KINDS_IN = (queue: 1 | 2, index: string): string => `
+with recursive queued (kind) as (
+  select min(kind) from jobs indexed by ${index} where queue = ${queue}
   union all
-  select (select min(kind) from jobs where queue = 1 and kind > ready.kind) from ready where kind is not null
+  select (select min(kind) from jobs indexed by ${index} where queue = ${queue} and kind > queued.kind)
+  from queued where kind is not null
 )
-select kind from ready where kind is not null`;
+select kind from queued where kind is not null`;
 
 /**
  * SQLite looks at the values of parameters when it plans, and then plans again each time they are bound: 5 of the 6
@@ -65,6 +66,7 @@ export interface ReadStatements {
   readonly failures: Prepared;
   readonly largeValue: Prepared;
   readonly readyKinds: Prepared;
+  readonly waitingKinds: Prepared;
   readonly hasReadyOfKind: Prepared;
   readonly hasReady: Prepared;
   readonly readyOfKind: Prepared;
@@ -95,7 +97,8 @@ export function prepareReads(db: Database): ReadStatements {
     watermark: prepare('select job_id, input_watermark from jobs where kind = @kind and key = @key'),
     failures: prepare('select failed_attempts from jobs where job_id = @jobId and token = @token').pluck(),
     largeValue: prepare('select value from job_large_values where job_id = @jobId and name = @name').pluck(),
-    readyKinds: prepare(READY_KINDS).pluck(),
+    readyKinds: prepare(KINDS_IN(1, 'jobs_ready')).pluck(),
+    waitingKinds: prepare(KINDS_IN(2, 'jobs_waiting_by_kind')).pluck(),
     hasReadyOfKind: prepare('select 1 from jobs where queue = 1 and kind = @kind limit 1').pluck(),
     hasReady: prepare('select 1 from jobs where queue = 1 limit 1').pluck(),
     readyOfKind: prepare(`

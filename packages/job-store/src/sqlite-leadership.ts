@@ -51,6 +51,7 @@ export function createSqliteLeadership(options: SqliteLeadershipOptions): Sqlite
   const leaderWatch = createChangeWatch(clock);
   const nodeWatch = createChangeWatch(clock);
   let opening: Promise<LeadershipFile> | undefined;
+  const outdated: Promise<LeadershipFile>[] = [];
   let isClosed = false;
   const file = async (): Promise<LeadershipFile> => {
     if (isClosed) {
@@ -66,6 +67,12 @@ export function createSqliteLeadership(options: SqliteLeadershipOptions): Sqlite
       opening = undefined;
       throw error;
     }
+  };
+
+  /** Makes the next call open the file again; calls under way may still use the old one. */
+  const reopen = (): void => {
+    if (opening !== undefined) outdated.push(opening);
+    opening = undefined;
   };
 
   const acquireLeadership = async (request: AcquireLeadershipRequest): Promise<AcquireLeadershipResult> => {
@@ -84,6 +91,8 @@ export function createSqliteLeadership(options: SqliteLeadershipOptions): Sqlite
       );
     });
     const isLeader = operation !== 'rejected';
+    // Our own record is behind the fence: this file is an old copy, or was removed under us and is another one by now.
+    if (!isLeader && row.holder_id === request.holderId) reopen();
     if (isLeader && fencedTerm(request.name) < row.term) await raiseFence(request.name, row.term);
     return {
       isLeader,
@@ -156,9 +165,11 @@ export function createSqliteLeadership(options: SqliteLeadershipOptions): Sqlite
     calls,
     async close() {
       isClosed = true;
-      // A file that could not be opened was reported to whoever asked for it.
-      const opened = await opening?.catch(() => undefined);
-      opened?.db.close();
+      for (const each of [...outdated, opening]) {
+        // A file that could not be opened was reported to whoever asked for it.
+        const opened = await each?.catch(() => undefined);
+        opened?.db.close();
+      }
     },
   };
 }
@@ -191,8 +202,8 @@ function askForLead(
       operation: 'renew',
     };
   }
-  // A holder whose term the main file refuses (this file came from an older backup) needs a new one at once.
-  if (!isHolder && !isFreeNow(current)) return { row: current ?? nobodyYet(name), operation: 'rejected' };
+  // Also a holder whose term the main file refuses: somebody else has led since, perhaps still does in another file.
+  if (!isFreeNow(current)) return { row: current ?? nobodyYet(name), operation: 'rejected' };
   const term = requireNumber('next term', Math.max(current?.term ?? 0, fenced) + 1);
   statements.endTerm.run({ name, nowMs, endedBy: 'superseded' });
   statements.startTerm.run({ name, term, holderId, host, nowMs });

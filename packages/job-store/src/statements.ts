@@ -43,11 +43,11 @@ select exists (select 1 from jobs where status = 'running' and lease_until_ms <=
        exists (select 1 from jobs where queue = 2 and coalesce(retry_at_ms, due_at_ms) <= @nowMs) as has_waiting,
        exists (select 1 from paused_kinds) as has_paused`;
 
-/** Moves jobs from waiting to ready once their instant has come, a bounded number at a time. */
+/** Moves jobs of a kind from waiting to ready once their instant has come, a bounded number at a time. */
 const PROMOTE = `
 update jobs set queue = 1
-where job_id in (select job_id from jobs
-                 where queue = 2 and coalesce(retry_at_ms, due_at_ms) <= @nowMs
+where job_id in (select job_id from jobs indexed by jobs_waiting_by_kind
+                 where queue = 2 and kind = @kind and coalesce(retry_at_ms, due_at_ms) <= @nowMs
                  order by coalesce(retry_at_ms, due_at_ms)
                  limit @limit)`;
 
@@ -152,6 +152,10 @@ where job_id in (select job_id from jobs
                  order by lease_until_ms
                  limit @limit)`;
 
+const EXPIRE_NAMED = `
+update jobs set last_error = 'Lease expired: worker "' || worker_id || '" was lost', ${failSet('lost')}
+where kind = @kind and key = @key and status = 'running' and lease_until_ms <= @nowMs`;
+
 const RELEASE = `
 update jobs set
   status         = case when cancel_watermark >= input_watermark then 'cancelled' else 'pending' end,
@@ -203,6 +207,7 @@ export interface WriteStatements extends TokenStatements {
   readonly gate: Prepared;
   readonly promote: Prepared;
   readonly expire: Prepared;
+  readonly expireNamed: Prepared;
   readonly moveEnded: Prepared;
   readonly claim: Prepared;
   readonly createForClaim: Prepared;
@@ -234,8 +239,11 @@ on conflict (job_id, name) do update set value = excluded.value`),
     gate: prepare(GATE),
     promote: prepare(PROMOTE),
     expire: prepare(EXPIRE),
-    counter: prepare('select value, owner from job_tokens'),
-    raiseCounter: prepare('update job_tokens set value = value + @size, owner = @owner'),
+    expireNamed: prepare(EXPIRE_NAMED),
+    counter: prepare('select value, owner, last_kind from job_tokens'),
+    raiseCounter: prepare(
+      'update job_tokens set value = value + @size, owner = @owner, last_kind = @lastKind',
+    ),
     moveEnded: prepare(MOVE_ENDED),
     claim: prepare(CLAIM),
     createForClaim: prepare(`

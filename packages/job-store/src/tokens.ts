@@ -8,8 +8,14 @@ import type { Prepared } from './statements.ts';
 
 /** @internal Where tokens come from. */
 export interface TokenSource {
-  /** Takes `count` numbers inside the open write transaction and answers the first. Gaps are fine, repeats are not. */
-  take(count: number): number;
+  /**
+   * Takes `count` numbers inside the open write transaction and answers the first. Gaps are fine, repeats are not.
+   *
+   * @param lastKind - whose turn it is; kept when a block is taken, since that page is written then anyway
+   */
+  take(count: number, lastKind: string): number;
+  /** The kind that was served when the last block was taken, by whomever. */
+  lastKind(): string;
 }
 
 /** @internal The statements over the counter. */
@@ -27,19 +33,20 @@ export function createTokenSource(statements: TokenStatements, owner: number): T
   let next = 0;
   let end = 0;
   return {
-    take(count) {
+    take(count, lastKind) {
       const { value, owner: lastOwner } = counterRow.parse(statements.counter.get({}));
       if (value !== end || lastOwner !== owner || end - next < count) {
         const size = Math.max(BLOCK, count);
-        statements.raiseCounter.run({ size, owner });
+        statements.raiseCounter.run({ size, owner, lastKind });
         next = value;
         end = value + size;
       }
       next += count;
       return next - count + 1;
     },
+    lastKind: () => counterRow.parse(statements.counter.get({})).last_kind,
   };
 }
 
-const counterRow = z.strictObject({ value: z.int(), owner: z.int() });
+const counterRow = z.strictObject({ value: z.int(), owner: z.int(), last_kind: z.string() });
 const BLOCK = 100;

@@ -259,6 +259,24 @@ describe('leadership model', () => {
     expect(fc.defaultReportMessage(result)).toBeUndefined();
   });
 
+  test('given a leadership file that was removed under its leader, when both ask on, at most one leads at any time and one stays', async () => {
+    const { path, store, open, clock } = await setupStores();
+    const ask = { name: 'leader', host: 'h', ttlMs: 1000 };
+    await store.acquireLeadership({ ...ask, holderId: 'a' });
+    for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}-leadership${suffix}`, { force: true });
+    const other = await open();
+    const leaders: string[] = [];
+
+    for (let round = 0; round < 10; round += 1) {
+      const b = await other.acquireLeadership({ ...ask, holderId: 'b' });
+      const a = await store.acquireLeadership({ ...ask, holderId: 'a' });
+      leaders.push(`${a.isLeader ? 'a' : ''}${b.isLeader ? 'b' : ''}`);
+      await clock.advance(500);
+    }
+
+    assert.deepEqual([...new Set(leaders.slice(1))], ['b']);
+  });
+
   test('given a leadership file that was lost, when somebody leads again, its term is above every one the jobs have seen', async () => {
     const { store, open, clock, path } = await setupStores();
     const lead = { name: 'leader', holderId: 'a', host: 'a', ttlMs: 1000 };

@@ -1,9 +1,9 @@
 /** Opening: files, schemas, file systems, options. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { JobStoreError, openJobStore, type JobStoreErrorCode } from '@conductor-run/job-store';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { networkFileSystemName } from '../src/connection.ts';
 import { setup, tempDir } from './fixtures/stores.ts';
 
@@ -19,7 +19,7 @@ describe('openJobStore', () => {
     const { path, store } = await setup();
     await store.close();
     const db = new Database(path);
-    db.exec(`insert into job_store_migrations values (3, 'future', 'abc', 0)`);
+    db.exec(`insert into job_store_migrations values (4, 'future', 'abc', 0)`);
     db.close();
 
     expect(await codeOf(openJobStore({ path }))).toBe('schema-too-new');
@@ -64,6 +64,8 @@ describe('openJobStore', () => {
   });
 
   test.for([
+    { path: ':memory:' },
+    { path: ' jobs.db' },
     { retries: -1 },
     { pollMs: 0 },
     { busyTimeoutMs: 0.5 },
@@ -79,6 +81,64 @@ describe('openJobStore', () => {
       await expect(openJobStore({ path, ...options })).rejects.toThrow(RangeError);
     },
   );
+
+  test('given a database of another program, when it is opened, it is refused and left as it was', async () => {
+    const path = join(tempDir(), 'cookies.db');
+    const db = new Database(path);
+    db.exec('create table cookies (name text)');
+    db.close();
+    const before = readFileSync(path);
+
+    expect(await codeOf(openJobStore({ path }))).toBe('schema-mismatch');
+
+    expect(readFileSync(path)).toEqual(before);
+    expect(readdirSync(join(path, '..'))).toEqual(['cookies.db']);
+  });
+
+  test('given a new store, when others look, they may not read any file of it', async () => {
+    const { dir, store } = await setup();
+    await store.enqueue({ kind: 'k', key: 'a' });
+    await store.nodes();
+    await store.backup(join(dir, 'copy.db'));
+
+    const modes = readdirSync(dir).map((name) => [
+      name,
+      (statSync(join(dir, name)).mode & 0o777).toString(8),
+    ]);
+
+    expect(modes.length).toBeGreaterThan(6);
+    expect(modes.filter(([, mode]) => mode !== '600')).toEqual([]);
+  });
+
+  test('given a link to a store, when it is opened through both, there is one leader', async () => {
+    const { dir, path, store, open } = await setup();
+    symlinkSync(path, join(dir, 'link.db'));
+    const linked = await open({ path: join(dir, 'link.db') });
+    const ask = { name: 'leader', host: 'h', ttlMs: 1000 };
+
+    const first = await store.acquireLeadership({ ...ask, holderId: 'a' });
+    const second = await linked.acquireLeadership({ ...ask, holderId: 'b' });
+
+    expect([first.isLeader, second.isLeader]).toEqual([true, false]);
+    expect(readdirSync(dir).filter((name) => name.startsWith('link'))).toEqual(['link.db']);
+  });
+
+  test('given a relative path, when the directory of the process changes, the store stays the same', async () => {
+    const before = process.cwd();
+    onTestFinished(() => process.chdir(before));
+    process.chdir(tempDir());
+    const store = await openJobStore({ path: 'jobs.db' });
+    onTestFinished(() => store.close());
+    await store.enqueue({ kind: 'k', key: 'a' });
+    const elsewhere = tempDir();
+
+    process.chdir(elsewhere);
+
+    const lines: string[] = [];
+    for await (const line of store.exportLines()) lines.push(line);
+    expect(lines.filter((line) => line.includes('"jobs"'))).toHaveLength(1);
+    expect(readdirSync(elsewhere)).toEqual([]);
+  });
 
   test('given a durability, when a store is opened, SQLite is told so', async () => {
     const synchronous = async (durability: 'process' | 'power'): Promise<unknown> => {

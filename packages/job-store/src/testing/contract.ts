@@ -5,6 +5,7 @@ import { boundCases } from './bound-cases.ts';
 import { claimCases } from './claim-cases.ts';
 import type { ContractCase, ContractSetup } from './contract-case.ts';
 import { enqueueCases } from './enqueue-cases.ts';
+import { floodCases } from './flood-cases.ts';
 import { leadershipCases } from './leadership-cases.ts';
 import { transferCases } from './transfer-cases.ts';
 import { upkeepCases } from './upkeep-cases.ts';
@@ -22,6 +23,7 @@ export function jobStoreContract(setup: ContractSetup): readonly ContractCase[] 
     ...attemptRecordCases(setup),
     ...leadershipCases(setup),
     ...boundCases(setup),
+    ...floodCases(setup),
     ...upkeepCases(setup),
     ...transferCases(setup),
   ];

@@ -86,6 +86,24 @@ export function leadershipCases(setup: ContractSetup): readonly ContractCase[] {
     ),
     contractCase(
       setup,
+      'given a holder whose term others have passed, when it asks, it stops leading and waits for a ttl',
+      async ({ store, clock }) => {
+        const ask = { name: 'leader', holderId: 'a', host: 'a', ttlMs: 1000 };
+        await store.acquireLeadership(ask);
+        await store.decideSlot({ schedule: 's', slotMs: 1, term: 5, decision: 'run' });
+
+        const asked = await store.acquireLeadership(ask);
+        await clock.advance(999);
+        const early = await store.acquireLeadership(ask);
+        await clock.advance(1);
+        const again = await store.acquireLeadership(ask);
+
+        assert.deepEqual([asked.isLeader, early.isLeader], [false, false]);
+        assert.deepEqual([again.isLeader, again.term], [true, 6]);
+      },
+    ),
+    contractCase(
+      setup,
       'given a resignation, when another asks, it leads at once with a higher term',
       async ({ store, another }) => {
         const other = await another();
