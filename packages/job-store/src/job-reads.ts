@@ -56,13 +56,21 @@ export function createReads(context: ReadContext): JobReads {
   };
 }
 
-/** @internal The same reads, each after a check that may throw. */
-export function guardReads(reads: JobReads, check: () => void): JobReads {
+/** @internal The same reads, each after a check that may throw; `toError` makes of a failure what callers get. */
+export function guardReads(
+  reads: JobReads,
+  check: () => void,
+  toError: (error: unknown) => unknown = (error) => error,
+): JobReads {
   const guarded =
     <Args extends unknown[], Result>(read: (...args: Args) => Result) =>
     (...args: Args): Result => {
       check();
-      return read(...args);
+      try {
+        return read(...args);
+      } catch (error) {
+        throw toError(error);
+      }
     };
   return {
     get: guarded((kind, key) => reads.get(kind, key)),

@@ -28,7 +28,7 @@ export interface JobRef {
 
 /** A job as it stands in the store. */
 export interface Job extends JobRef {
-  /** The store's own number of the job; it changes when a job is removed and created again. */
+  /** The store's own number of the job while it exists; once the job is removed, another may get the number. */
   readonly jobId: number;
   /** Where it stands. */
   readonly status: JobStatus;

@@ -6,8 +6,8 @@ import { openBell } from './bell.ts';
 import { openConnection } from './connection.ts';
 import { createDueSignals, type DueSignalSource } from './due-signals.ts';
 import { createEngine, type Engine } from './engine.ts';
-import { JobStoreError } from './errors.ts';
 import { createAsyncReads, createGroupedWrites, createImmediateWrites } from './facades.ts';
+import { createGate, type Gate } from './gate.ts';
 import { createGroupCommit } from './group-commit.ts';
 import { guardReads } from './job-reads.ts';
 import type { Asynchronous, JobWrites } from './job-store.ts';
@@ -26,6 +26,7 @@ import { DEFAULT_RETRY_POLICY, requireRetryPolicy } from './retry-policy.ts';
 import { parseInteger } from './rows.ts';
 import { raiseFence } from './slots.ts';
 import type { OpenJobStoreOptions, SqliteJobStore } from './sqlite-job-store.ts';
+import { toJobStoreError } from './sqlite-errors.ts';
 import { createSqliteLeadership, type SqliteLeadership } from './sqlite-leadership.ts';
 import type { TransferFiles } from './sqlite-transfer.ts';
 import { createStoreTransaction } from './store-transaction.ts';
@@ -58,6 +59,8 @@ export async function openJobStore(options: OpenJobStoreOptions): Promise<Sqlite
 function createStore(db: Database, settings: Settings): SqliteJobStore {
   const { path, clock, random, busyTimeoutMs, logger } = settings;
   const engine = createEngine(db, settings);
+  const gate = createGate(path);
+  const { requireOpen } = gate;
   const transactions = createTransactions({ ...settings, db });
   /** Nobody could catch what fails in a timer; the slow look goes on. */
   const readInTimer = <Value>(read: () => Value): Value | undefined => {
@@ -77,13 +80,13 @@ function createStore(db: Database, settings: Settings): SqliteJobStore {
   });
   const onCommitted = (verbs: ReadonlySet<AnyVerb>): void => wakeFor(verbs, signals);
   const group = createGroupCommit({ ...settings, db, onCommitted });
-  const leadership = createLeadership(settings, engine, transactions);
+  const leadership = createLeadership(settings, engine, transactions, gate);
   const upkeep = createUpkeep({
     path,
     db,
     clock,
+    gate,
     transactions,
-    slots: engine.slotStatements,
     openFiles: () => openTransferFiles(settings),
     beginWrite: async (files) => {
       for (const file of [files.main, files.leadership])
@@ -93,19 +96,17 @@ function createStore(db: Database, settings: Settings): SqliteJobStore {
   });
   let closing: Promise<void> | undefined;
 
-  const requireOpen = (): void => {
-    if (closing === undefined) return;
-    throw new JobStoreError('closed', `Cannot use job store "${path}": closed, expected an open one`);
-  };
   const runNow = <Result>(call: Call<Result>): Result => {
     requireOpen();
     const result = transactions.now(() => runCall(call, clock.nowMs()));
     onCommitted(new Set([call.verb]));
     return result;
   };
-  const reads = guardReads(engine.reads, requireOpen);
+  const reads = guardReads(engine.reads, requireOpen, (error) => toJobStoreError('read', path, error));
   const close = async (): Promise<void> => {
+    gate.shut();
     await group.close();
+    await gate.whenEmpty();
     signals.close();
     await leadership.close();
     db.close();
@@ -123,20 +124,20 @@ function createStore(db: Database, settings: Settings): SqliteJobStore {
     onDue: (listener) => signals.onDue(listener),
     waitForDue: (waitOptions) => signals.waitForDue(waitOptions),
     sync: { ...createImmediateWrites(engine.calls, runNow), ...reads },
-    async transaction(work) {
-      requireOpen();
-      const { tx, verbs, end } = createStoreTransaction(db, engine, clock);
-      const result = await transactions.whenFree(() => {
-        try {
-          return work(tx);
-        } finally {
-          // Before the commit or rollback: whoever kept it would write outside of both.
-          end();
-        }
-      });
-      onCommitted(verbs);
-      return result;
-    },
+    transaction: (work) =>
+      gate.run('write', async () => {
+        const { tx, verbs, end } = createStoreTransaction(db, engine, clock);
+        const result = await transactions.whenFree(() => {
+          try {
+            return work(tx);
+          } finally {
+            // Before the commit or rollback: whoever kept it would write outside of both.
+            end();
+          }
+        });
+        onCommitted(verbs);
+        return result;
+      }),
     close: () => (closing ??= close()),
     async [Symbol.asyncDispose]() {
       await (closing ??= close());
@@ -181,10 +182,12 @@ function createLeadership(
   settings: Settings,
   engine: Engine,
   mainTransactions: Transactions,
+  gate: Gate,
 ): SqliteLeadership {
   const { slotStatements } = engine;
   return createSqliteLeadership({
     clock: settings.clock,
+    gate,
     async open() {
       const db = await openLeadershipFile(settings);
       return { db, transactions: createTransactions({ ...settings, db }) };

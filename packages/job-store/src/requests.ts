@@ -158,7 +158,10 @@ export interface ListRequest {
 
 /** What to forget. */
 export interface PruneRequest {
-  /** Jobs that are done, cancelled or exhausted, and attempts, that ended before this instant, UTC ms. */
+  /**
+   * Jobs that are done or exhausted, and attempts, that ended before this instant, UTC ms; cancelled jobs that were
+   * cancelled before it.
+   */
   readonly finishedBeforeMs: number;
   /**
    * Whether the jobs themselves go too, and not only their attempts. A job that goes takes its watermark with it.

@@ -11,7 +11,6 @@ export interface SlotStatements {
   readonly moveCursor: Prepared;
   readonly cursor: Prepared;
   readonly slots: Prepared;
-  readonly deleteSlots: Prepared;
 }
 
 /** @internal Prepares what works on slots. */
@@ -36,6 +35,5 @@ where schedule = @schedule
   and slot_ms < @beforeMs
 order by slot_ms desc
 limit @limit`),
-    deleteSlots: prepare('delete from schedule_slots where decided_at_ms < @beforeMs'),
   };
 }

@@ -1,5 +1,6 @@
 /** Turns what SQLite throws into this package's error, and tells a busy file from a broken one. */
 import Database from 'better-sqlite3';
+import { ZodError } from 'zod';
 import { JobStoreError, type JobStoreErrorCode } from './errors.ts';
 
 /** @internal True when another connection holds the write lock; worth another try. */
@@ -9,6 +10,13 @@ export function isBusy(error: unknown): boolean {
 
 /** @internal The error to throw for what SQLite threw; anything else is passed on as it is. */
 export function toJobStoreError(verb: string, path: string, error: unknown): unknown {
+  if (error instanceof ZodError) {
+    return new JobStoreError(
+      'corrupt',
+      `Cannot ${verb} job store "${path}": a row holds what no version writes, expected a sound store`,
+      { cause: error },
+    );
+  }
   if (!(error instanceof Database.SqliteError)) return error;
   const [code, state] = describe(error.code);
   return new JobStoreError(code, `Cannot ${verb} job store "${path}": ${state} (${error.code})`, {

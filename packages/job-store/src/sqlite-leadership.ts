@@ -8,7 +8,7 @@ import type { Clock } from '@conductor-run/clock';
 import type { Database } from 'better-sqlite3';
 import { z } from 'zod';
 import { createChangeWatch } from './change-watch.ts';
-import { JobStoreError } from './errors.ts';
+import type { Gate } from './gate.ts';
 import type { JsonValue } from './jobs.ts';
 import type {
   AcquireLeadershipRequest,
@@ -25,6 +25,7 @@ import type { Transactions } from './transactions.ts';
 /** @internal What leadership needs of its store. */
 export interface SqliteLeadershipOptions {
   readonly clock: Clock;
+  readonly gate: Gate;
   /** Opens the leadership file; called on first use. */
   readonly open: () => Promise<OpenLeadershipFile>;
   /** The highest term the main file has seen, 0 for none. */
@@ -52,11 +53,7 @@ export function createSqliteLeadership(options: SqliteLeadershipOptions): Sqlite
   const nodeWatch = createChangeWatch(clock);
   let opening: Promise<LeadershipFile> | undefined;
   const outdated: Promise<LeadershipFile>[] = [];
-  let isClosed = false;
   const file = async (): Promise<LeadershipFile> => {
-    if (isClosed) {
-      throw new JobStoreError('closed', 'Cannot use leadership: its store is closed, expected an open one');
-    }
     opening ??= options
       .open()
       .then(({ db, transactions }) => ({ db, transactions, statements: prepareLeadership(db) }));
@@ -161,10 +158,22 @@ export function createSqliteLeadership(options: SqliteLeadershipOptions): Sqlite
       return transactions.whenFree(() => statements.removeNode.run({ nodeId }).changes > 0);
     },
   };
+  const inside = <Args extends unknown[], Result>(
+    call: (...args: Args) => Promise<Result>,
+  ): ((...args: Args) => Promise<Result>) => {
+    return (...args) => options.gate.run('use leadership of', () => call(...args));
+  };
   return {
-    calls,
+    calls: {
+      acquireLeadership: inside(calls.acquireLeadership),
+      resignLeadership: inside(calls.resignLeadership),
+      leadership: inside(calls.leadership),
+      leadershipTerms: inside(calls.leadershipTerms),
+      nodeHeartbeat: inside(calls.nodeHeartbeat),
+      nodes: inside(calls.nodes),
+      removeNode: inside(calls.removeNode),
+    },
     async close() {
-      isClosed = true;
       for (const each of [...outdated, opening]) {
         // A file that could not be opened was reported to whoever asked for it.
         const opened = await each?.catch(() => undefined);

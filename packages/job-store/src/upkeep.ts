@@ -2,9 +2,9 @@
 import type { Clock } from '@conductor-run/clock';
 import type { Database } from 'better-sqlite3';
 import { backUpFiles } from './backup.ts';
+import type { Gate } from './gate.ts';
 import type { StoreUpkeep } from './job-store.ts';
 import { prune, pruneSlots } from './prune.ts';
-import type { SlotStatements } from './slot-statements.ts';
 import { toJobStoreError } from './sqlite-errors.ts';
 import { exportLines, importLines, type TransferFiles } from './sqlite-transfer.ts';
 import type { Transactions } from './transactions.ts';
@@ -14,8 +14,8 @@ export interface UpkeepOptions {
   readonly path: string;
   readonly db: Database;
   readonly clock: Clock;
+  readonly gate: Gate;
   readonly transactions: Transactions;
-  readonly slots: SlotStatements;
   /** Opens both files once more. */
   readonly openFiles: () => Promise<TransferFiles>;
   /** Begins a write transaction on both, waiting for other writers. */
@@ -31,11 +31,13 @@ export interface Upkeep extends StoreUpkeep {
 
 /** @internal */
 export function createUpkeep(options: UpkeepOptions): Upkeep {
-  const { path, clock, openFiles } = options;
+  const { path, clock, gate, openFiles } = options;
   return {
-    prune: (request) => prune(options, request),
-    pruneSlots: async (beforeMs) => pruneSlots(options, beforeMs),
+    prune: (request) => gate.run('prune', () => prune(options, request)),
+    pruneSlots: (beforeMs) => gate.run('prune', async () => pruneSlots(options, beforeMs)),
+    // On connections of their own: closing the store neither ends nor waits for an export or an import.
     async *exportLines() {
+      gate.requireOpen();
       try {
         using files = await openFiles();
         yield* exportLines(files, clock.nowMs());
@@ -44,6 +46,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
       }
     },
     async importLines(lines) {
+      gate.requireOpen();
       try {
         // Closing rolls back what was not committed.
         using files = await openFiles();
@@ -55,8 +58,8 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
         throw toJobStoreError('import into', path, error);
       }
     },
-    async backup(toPath) {
-      try {
+    backup: (toPath) =>
+      gate.run('back up', async () => {
         using files = await openFiles();
         const copies = [
           { source: files.main, path: toPath },
@@ -64,10 +67,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
           { source: files.leadership, path: `${toPath}-leadership` },
         ];
         await backUpFiles(copies, ownPaths(path));
-      } catch (error) {
-        throw toJobStoreError('back up', path, error);
-      }
-    },
+      }),
   };
 }
 

@@ -88,6 +88,27 @@ export function attemptRecordCases(setup: ContractSetup): readonly ContractCase[
     ),
     contractCase(
       setup,
+      'given cancelled jobs, when what ended before is pruned, the time of their cancellation counts',
+      async ({ store, clock }) => {
+        await store.enqueue({ ...BUILD, key: 'never ran' });
+        await store.cancel('build', 'never ran');
+        await store.succeed(await enqueueAndClaim(store, { key: 'ran' }));
+        await clock.advance(100);
+        await store.enqueue({ ...BUILD, key: 'ran' });
+        await store.cancel('build', 'ran');
+
+        const pruned = await store.prune({ finishedBeforeMs: clock.nowMs() });
+
+        assert.deepEqual(pruned, { jobs: 1, attempts: 1 });
+        const { jobs } = await store.list();
+        assert.deepEqual(
+          jobs.map(({ key, status }) => [key, status]),
+          [['ran', 'cancelled']],
+        );
+      },
+    ),
+    contractCase(
+      setup,
       'given a job that ran often, when its attempts are pruned, those that ended later are left and the job goes on',
       async ({ store, clock }) => {
         for (let run = 1; run <= 2; run += 1) {
