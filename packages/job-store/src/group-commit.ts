@@ -6,7 +6,7 @@ import type { Clock, Timer } from '@conductor-run/clock';
 import type { Database } from 'better-sqlite3';
 import { JobStoreError } from './errors.ts';
 import { busyDelayMs, EAGER_TRIES } from './retry-busy.ts';
-import { isBusy, toJobStoreError } from './sqlite-errors.ts';
+import { isBusy, toStoreError } from './sqlite-errors.ts';
 import { finishTransaction, prepareTransaction } from './transactions.ts';
 import { runCall, type AnyVerb, type Call } from './verbs.ts';
 
@@ -82,13 +82,13 @@ export function createGroupCommit(options: GroupOptions): GroupCommit {
         waitForWriter(batch, error);
         return;
       }
-      const reason = toJobStoreError('write', path, error);
+      const reason = toStoreError('write', path, error);
       for (const { reject } of batch) reject(reason);
       return;
     }
     for (const [index, { resolve, reject }] of batch.entries()) {
       const outcome = outcomes[index];
-      if (outcome === undefined || 'error' in outcome) reject(toJobStoreError('write', path, outcome?.error));
+      if (outcome === undefined || 'error' in outcome) reject(toStoreError('write', path, outcome?.error));
       else resolve(outcome.value);
     }
     onCommitted(new Set(batch.map(({ call }) => call.verb)));
@@ -127,7 +127,7 @@ export function createGroupCommit(options: GroupOptions): GroupCommit {
 
   const waitForWriter = (batch: readonly Waiting[], error: unknown): void => {
     refusals += 1;
-    const reason = toJobStoreError('write', path, error);
+    const reason = toStoreError('write', path, error);
     const nowMs = clock.monotonicMs();
     const patient = batch.filter(({ deadlineMs }) => deadlineMs > nowMs);
     for (const { deadlineMs, reject } of batch) if (deadlineMs <= nowMs) reject(reason);

@@ -60,7 +60,7 @@ export function createReads(context: ReadContext): JobReads {
 export function guardReads(
   reads: JobReads,
   check: () => void,
-  toError: (error: unknown) => unknown = (error) => error,
+  toError: (error: unknown) => unknown,
 ): JobReads {
   const guarded =
     <Args extends unknown[], Result>(read: (...args: Args) => Result) =>

@@ -26,7 +26,7 @@ import { DEFAULT_RETRY_POLICY, requireRetryPolicy } from './retry-policy.ts';
 import { parseInteger } from './rows.ts';
 import { raiseFence } from './slots.ts';
 import type { OpenJobStoreOptions, SqliteJobStore } from './sqlite-job-store.ts';
-import { toJobStoreError } from './sqlite-errors.ts';
+import { toStoreError } from './sqlite-errors.ts';
 import { createSqliteLeadership, type SqliteLeadership } from './sqlite-leadership.ts';
 import type { TransferFiles } from './sqlite-transfer.ts';
 import { createStoreTransaction } from './store-transaction.ts';
@@ -102,7 +102,8 @@ function createStore(db: Database, settings: Settings): SqliteJobStore {
     onCommitted(new Set([call.verb]));
     return result;
   };
-  const reads = guardReads(engine.reads, requireOpen, (error) => toJobStoreError('read', path, error));
+  const toReadError = (error: unknown): unknown => toStoreError('read', path, error);
+  const reads = guardReads(engine.reads, requireOpen, toReadError);
   const close = async (): Promise<void> => {
     gate.shut();
     await group.close();
@@ -126,7 +127,7 @@ function createStore(db: Database, settings: Settings): SqliteJobStore {
     sync: { ...createImmediateWrites(engine.calls, runNow), ...reads },
     transaction: (work) =>
       gate.run('write', async () => {
-        const { tx, verbs, end } = createStoreTransaction(db, engine, clock);
+        const { tx, verbs, end } = createStoreTransaction(db, engine, clock, toReadError);
         const result = await transactions.whenFree(() => {
           try {
             return work(tx);

@@ -10,18 +10,21 @@ export function isBusy(error: unknown): boolean {
 
 /** @internal The error to throw for what SQLite threw; anything else is passed on as it is. */
 export function toJobStoreError(verb: string, path: string, error: unknown): unknown {
-  if (error instanceof ZodError) {
-    return new JobStoreError(
-      'corrupt',
-      `Cannot ${verb} job store "${path}": a row holds what no version writes, expected a sound store`,
-      { cause: error },
-    );
-  }
   if (!(error instanceof Database.SqliteError)) return error;
   const [code, state] = describe(error.code);
   return new JobStoreError(code, `Cannot ${verb} job store "${path}": ${state} (${error.code})`, {
     cause: error,
   });
+}
+
+/** @internal The same where no caller's code runs: there a value that does not parse came from the file. */
+export function toStoreError(verb: string, path: string, error: unknown): unknown {
+  if (!(error instanceof ZodError)) return toJobStoreError(verb, path, error);
+  return new JobStoreError(
+    'corrupt',
+    `Cannot ${verb} job store "${path}": a row holds what no version writes, expected a sound store`,
+    { cause: error },
+  );
 }
 
 function describe(code: string): [JobStoreErrorCode, string] {

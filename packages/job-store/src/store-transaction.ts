@@ -15,7 +15,12 @@ export interface OpenStoreTransaction {
 }
 
 /** @internal */
-export function createStoreTransaction(db: Database, engine: Engine, clock: Clock): OpenStoreTransaction {
+export function createStoreTransaction(
+  db: Database,
+  engine: Engine,
+  clock: Clock,
+  toError: (error: unknown) => unknown,
+): OpenStoreTransaction {
   const verbs = new Set<AnyVerb>();
   let isEnded = false;
   const requireOpen = (): void => {
@@ -33,7 +38,7 @@ export function createStoreTransaction(db: Database, engine: Engine, clock: Cloc
         // A savepoint: what a call wrote before it failed must not stay when the caller goes on.
         return db.transaction(() => runCall(call, clock.nowMs()))();
       }),
-      ...guardReads(engine.reads, requireOpen),
+      ...guardReads(engine.reads, requireOpen, toError),
       execute: (sql, parameters = {}) => prepare(sql).run(parameters).changes,
       query: (sql, parameters = {}) => prepare(sql).all(parameters),
     },

@@ -9,7 +9,7 @@ import { toJobStoreError } from './sqlite-errors.ts';
 export interface Transactions {
   /** Runs `work` now; throws with code `busy` when another process is writing. */
   now<Result>(work: () => Result): Result;
-  /** Runs `work` once, as soon as no other process is writing; what it throws passes unchanged unless SQLite threw it. */
+  /** Runs `work` once, as soon as no other process is writing; what it throws passes unchanged. */
   whenFree<Result>(work: () => Result): Promise<Result>;
 }
 
@@ -46,7 +46,7 @@ export function createTransactions(options: TransactionOptions): Transactions {
       }).catch((error: unknown) => {
         throw toJobStoreError('write', path, error);
       });
-      if ('error' in outcome) throw toJobStoreError('write', path, outcome.error);
+      if ('error' in outcome) throw outcome.error;
       return outcome.value;
     },
   };

@@ -1,5 +1,6 @@
 /** The caller's own transactions: all of it or nothing, and nothing once they have ended. */
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { setup } from './fixtures/stores.ts';
 
 const BUILD = { kind: 'build', key: 'app' };
@@ -31,6 +32,14 @@ describe('transaction', () => {
     await expect(failed).rejects.toThrow('no');
     expect(await store.get('build', 'app')).toBeUndefined();
     expect(() => kept?.enqueue(BUILD)).toThrow(TypeError);
+  });
+
+  test('given a function that throws an error of its own, when it is a parser’s, it passes as it is', async () => {
+    const { store } = await setup();
+
+    const failed = store.transaction(() => z.string().parse(7));
+
+    await expect(failed).rejects.toBeInstanceOf(z.ZodError);
   });
 
   test('given a function that returns a promise, when the transaction ends, it is refused and nothing happened', async () => {
