@@ -1,12 +1,15 @@
 /**
  * Runs commands against an engine and the reference side by side, with several workers, expiries and crashes.
  * Invariants checked after every command: the store says what the reference says, of every attempt too; tokens only
- * grow; watermarks never go down; live leases never exceed a limit; a stale lease changes nothing.
+ * grow; watermarks never go down; live leases never exceed a limit; nobody is passed over who could have had a job; a stale
+ * lease changes nothing; values come back as they were given.
  */
 import assert from 'node:assert/strict';
 import type { ManualClock } from '@conductor-run/clock';
 import type { JobStore } from '../job-store.ts';
 import type { Job, Lease } from '../jobs.ts';
+import type { ClaimNextRequest } from '../requests.ts';
+import type { ModelClaim, ModelCommand } from './model-command.ts';
 import {
   breakDown,
   callOff,
@@ -14,33 +17,12 @@ import {
   freshJob,
   giveBack,
   isClaimable,
+  prune,
   raise,
   start,
   tryAgain,
   type ReferenceJob,
 } from './reference-job.ts';
-
-/** One step of a run. Plain data, so that a failing run can be written down. */
-export type ModelCommand =
-  | {
-      readonly type: 'enqueue';
-      readonly worker: number;
-      readonly key: number;
-      readonly watermark?: number;
-      readonly retries?: number;
-    }
-  | { readonly type: 'claimNext'; readonly worker: number; readonly limit: number; readonly perKind?: number }
-  | { readonly type: 'claim'; readonly worker: number; readonly key: number }
-  | {
-      readonly type: 'heartbeat' | 'succeed' | 'fail' | 'release';
-      readonly worker: number;
-      /** Which of all leases ever given out, stale ones included. */
-      readonly lease: number;
-    }
-  | { readonly type: 'cancel' | 'retry'; readonly worker: number; readonly key: number }
-  | { readonly type: 'advance'; readonly ms: number }
-  | { readonly type: 'reopen'; readonly worker: number }
-  | { readonly type: 'crash'; readonly worker: number; readonly statements: number };
 
 /** Where a run happens. */
 export interface ModelRun {
@@ -74,15 +56,19 @@ export async function runModel(run: ModelRun, commands: readonly ModelCommand[])
   }
 }
 
-const KIND = 'k';
 const LEASE_MS = 3000;
 const RETRY_MS = 1000;
+/** Longer than any engine keeps in a row. */
+const LARGE = 'x'.repeat(3000);
 
 class Model {
   readonly #run: ModelRun;
+  /** By kind and key, `k0/1`. */
   readonly #jobs = new Map<string, ReferenceJob>();
   readonly #leases: Lease[] = [];
   readonly #stores = new Map<number, JobStore>();
+  /** The kinds that are paused; '' stands for all of them. */
+  readonly #paused = new Set<string>();
   #lastToken = 0;
 
   constructor(run: ModelRun) {
@@ -98,8 +84,22 @@ class Model {
     switch (command.type) {
       case 'enqueue':
         return this.#enqueue(command);
-      case 'claimNext':
-        return this.#claimNext(command);
+      case 'enqueueMany': {
+        const store = await this.#store(command.worker);
+        const kind = kindName(command.kind);
+        const { raised } = await store.enqueueMany(command.keys.map((key) => ({ kind, key: `${key}` })));
+        assert.equal(raised, command.keys.length);
+        for (const key of command.keys) this.#raise(`${kind}/${key}`, {});
+        return undefined;
+      }
+      case 'claimNext': {
+        const store = await this.#store(command.worker);
+        const leases = await store.claimNext(claimRequest(command.worker, command));
+        this.#expire();
+        return this.#takeNext(command, leases);
+      }
+      case 'completeAndClaim':
+        return this.#completeAndClaim(command);
       case 'claim':
         return this.#claim(command);
       case 'heartbeat':
@@ -108,11 +108,14 @@ class Model {
       case 'release':
         return this.#useLease(command);
       case 'cancel':
-        await (await this.#store(command.worker)).cancel(KIND, `${command.key}`);
-        return this.#change(`${command.key}`, callOff);
       case 'retry':
-        await (await this.#store(command.worker)).retry(KIND, `${command.key}`);
-        return this.#change(`${command.key}`, (job) => tryAgain(job, this.#nowMs()));
+      case 'remove':
+        return this.#usePerson(command);
+      case 'pause':
+      case 'resume':
+        return this.#pause(command);
+      case 'prune':
+        return this.#prune(command);
       case 'advance':
         return this.#run.clock.advance(command.ms);
       case 'reopen':
@@ -131,111 +134,191 @@ class Model {
     const { jobs } = await store.list();
     const expected = [...this.#jobs]
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, job]) => expectedView(key, job));
+      .map(([name, job]) => expectedView(name, job));
     assert.deepEqual(jobs.map(actualView), expected);
     for (const job of jobs) {
       assert.ok(job.lastSuccessWatermark <= job.inputWatermark);
       const attempts = await store.attempts(job.kind, job.key);
       assert.deepEqual(
         attempts.map(({ attempt, token, outcome }) => ({ attempt, token, outcome })),
-        this.#jobs.get(job.key)?.attempts.map((attempt, index) => ({ attempt: index + 1, ...attempt })),
+        this.#jobs
+          .get(nameOf(job))
+          ?.attempts.map(({ token, outcome }, index) => ({ attempt: index + 1, token, outcome }))
+          .filter(({ token }) => token > 0),
       );
     }
   }
 
   async #enqueue(command: Extract<ModelCommand, { type: 'enqueue' }>): Promise<void> {
-    const { key, watermark, retries } = command;
+    const { key, watermark, retries, dueInMs, concurrencyKey, isLarge } = command;
+    const dueAtMs = dueInMs === undefined ? undefined : this.#nowMs() + dueInMs;
+    const payload = isLarge === undefined ? undefined : isLarge ? LARGE : 'small';
+    const group = concurrencyKey === undefined ? undefined : `c${concurrencyKey}`;
     const request = {
       ...(watermark === undefined ? {} : { watermark }),
       ...(retries === undefined ? {} : { retries }),
+      ...(dueAtMs === undefined ? {} : { dueAtMs }),
+      ...(payload === undefined ? {} : { payload }),
+      ...(group === undefined ? {} : { concurrencyKey: group }),
     };
-    const before = this.#jobs.get(`${key}`);
-    const result = await (
-      await this.#store(command.worker)
-    ).enqueue({ kind: KIND, key: `${key}`, ...request });
-    const after = raise(before, { watermark, retries }, this.#nowMs());
-    this.#jobs.set(`${key}`, after);
+    const kind = kindName(command.kind);
+    const before = this.#jobs.get(`${kind}/${key}`);
+    const store = await this.#store(command.worker);
+    const result = await store.enqueue({ kind, key: `${key}`, ...request });
+    const after = this.#raise(`${kind}/${key}`, request);
     assert.deepEqual([result.watermark, result.isRaised], [after.input, after !== before]);
   }
 
-  async #claimNext(command: Extract<ModelCommand, { type: 'claimNext' }>): Promise<void> {
-    const { worker, limit, perKind } = command;
-    const store = await this.#store(worker);
-    const limits = perKind === undefined ? {} : { limits: { perKind } };
-    const leases = await store.claimNext({ workerId: `w${worker}`, leaseMs: LEASE_MS, limit, ...limits });
-    this.#expire();
-    const room = Math.max(0, (perKind ?? Infinity) - this.#running());
-    const expected = [...this.#jobs]
-      .filter(([, job]) => isClaimable(job, this.#nowMs()))
-      .sort(([a, x], [b, y]) => x.dueAtMs - y.dueAtMs || (a < b ? -1 : 1))
-      .slice(0, Math.min(limit, room))
-      .map(([key]) => key);
-    assert.deepEqual(
-      leases.map(({ key }) => key),
-      expected,
+  /** The choice between kinds is the engine's; within a kind it is by due time and key. */
+  #takeNext(claim: ModelClaim, leases: readonly Lease[]): void {
+    const { limit, perKind = Infinity, perConcurrencyKey = Infinity } = claim;
+    const kinds = claim.kinds?.map(kindName);
+    assert.ok(leases.length <= limit);
+    const open = new Set(
+      [...this.#jobs]
+        .filter(([name, job]) => isClaimable(job, this.#nowMs()) && this.#isOpen(kindOf(name), kinds))
+        .sort(([a, x], [b, y]) => x.dueAtMs - y.dueAtMs || (a < b ? -1 : 1))
+        .map(([name]) => name),
     );
-    for (const lease of leases) this.#take(lease);
-    if (perKind !== undefined && leases.length > 0) assert.ok(this.#running() <= perKind);
+    const hasRoom = (name: string): boolean => {
+      const group = this.#jobs.get(name)?.concurrencyKey;
+      const inGroup = group === undefined ? 0 : this.#running((_, job) => job.concurrencyKey === group);
+      return (
+        this.#running((other) => kindOf(other) === kindOf(name)) < perKind && inGroup < perConcurrencyKey
+      );
+    };
+    for (const lease of leases) {
+      const name = nameOf(lease);
+      assert.ok(open.has(name) && hasRoom(name), `${name} may not start`);
+      // Whoever waits before it in its kind was held back by a limit of its concurrency key.
+      for (const before of open) {
+        if (before === name) break;
+        if (kindOf(before) === kindOf(name)) assert.ok(!hasRoom(before), `${before} was passed over`);
+      }
+      open.delete(name);
+      this.#take(lease);
+    }
+    if (leases.length === limit) return;
+    for (const name of open) assert.ok(!hasRoom(name), `${name} was left`);
   }
 
-  async #claim(command: Extract<ModelCommand, { type: 'claim' }>): Promise<void> {
-    const key = `${command.key}`;
-    const store = await this.#store(command.worker);
-    const result = await store.claim({ kind: KIND, key, workerId: `w${command.worker}`, leaseMs: LEASE_MS });
-    this.#expire();
-    const job = this.#jobs.get(key) ?? freshJob(1, undefined, this.#nowMs());
-    assert.equal(result.outcome, isClaimable(job, this.#nowMs()) ? 'claimed' : 'refused');
-    if (result.outcome === 'refused') return;
-    this.#jobs.set(key, job);
-    this.#take(result.lease);
-  }
-
-  async #useLease(command: Extract<ModelCommand, { readonly lease: number }>): Promise<void> {
+  async #completeAndClaim(command: Extract<ModelCommand, { type: 'completeAndClaim' }>): Promise<void> {
     const lease = this.#leases[command.lease % Math.max(1, this.#leases.length)];
     if (lease === undefined) return;
     const store = await this.#store(command.worker);
-    const isCurrent = this.#jobs.get(lease.key)?.token === lease.token;
-    const { outcome } = await useLease(store, command.type, lease);
+    const isCurrent = this.#jobs.get(nameOf(lease))?.token === lease.token;
+    const request = claimRequest(command.worker, command);
+    const { completed, leases } = await store.completeAndClaim(lease, {}, request);
+    assert.equal(completed.outcome !== 'lease-lost', isCurrent);
+    if (isCurrent) this.#change(nameOf(lease), (job) => finish(job, undefined, this.#nowMs()));
+    this.#expire();
+    this.#takeNext(command, leases);
+  }
+
+  async #claim(command: Extract<ModelCommand, { type: 'claim' }>): Promise<void> {
+    const [kind, key] = [kindName(command.kind), `${command.key}`];
+    const name = `${kind}/${key}`;
+    const store = await this.#store(command.worker);
+    const result = await store.claim({ kind, key, workerId: `w${command.worker}`, leaseMs: LEASE_MS });
+    if (!this.#isOpen(kind, undefined)) {
+      assert.ok(result.outcome === 'refused' && result.reason === 'paused');
+      return;
+    }
+    this.#expire();
+    const job = this.#jobs.get(name) ?? freshJob(1, undefined, this.#nowMs());
+    assert.equal(result.outcome, isClaimable(job, this.#nowMs()) ? 'claimed' : 'refused');
+    if (result.outcome === 'refused') return;
+    this.#jobs.set(name, job);
+    this.#take(result.lease);
+  }
+
+  async #useLease(command: Extract<ModelCommand, { type: LeaseUse }>): Promise<void> {
+    const lease = this.#leases[command.lease % Math.max(1, this.#leases.length)];
+    if (lease === undefined) return;
+    const store = await this.#store(command.worker);
+    const result = command.isLarge === undefined ? undefined : command.isLarge ? LARGE : 'small';
+    const isCurrent = this.#jobs.get(nameOf(lease))?.token === lease.token;
+    const { outcome } = await useLease(store, command.type, lease, result);
     assert.equal(outcome !== 'lease-lost', isCurrent);
     if (!isCurrent) return;
-    this.#change(lease.key, (job) => {
+    this.#change(nameOf(lease), (job) => {
       switch (command.type) {
         case 'heartbeat':
           return { ...job, leaseUntilMs: this.#nowMs() + LEASE_MS };
         case 'succeed':
-          return finish(job);
+          return finish(job, result, this.#nowMs());
         case 'fail':
-          return breakDown(job, 'failed', this.#nowMs() + RETRY_MS);
+          return breakDown(job, 'failed', this.#nowMs() + RETRY_MS, this.#nowMs());
         case 'release':
           break;
       }
-      return giveBack(job);
+      return giveBack(job, this.#nowMs());
     });
+  }
+
+  async #usePerson(command: Extract<ModelCommand, { type: 'cancel' | 'retry' | 'remove' }>): Promise<void> {
+    const [kind, key] = [kindName(command.kind), `${command.key}`];
+    const store = await this.#store(command.worker);
+    await store[command.type](kind, key);
+    if (command.type === 'cancel') this.#change(`${kind}/${key}`, (job) => callOff(job, this.#nowMs()));
+    else if (command.type === 'retry') this.#change(`${kind}/${key}`, (job) => tryAgain(job, this.#nowMs()));
+    else if (this.#jobs.get(`${kind}/${key}`)?.status !== 'running') this.#jobs.delete(`${kind}/${key}`);
+  }
+
+  async #pause({ type, worker, kind }: Extract<ModelCommand, { type: 'pause' | 'resume' }>): Promise<void> {
+    const store = await this.#store(worker);
+    const name = kind === undefined ? undefined : kindName(kind);
+    const isChanged = await store[type](name);
+    const was = this.#paused.has(name ?? '');
+    assert.equal(isChanged, was === (type === 'resume'));
+    if (type === 'pause') this.#paused.add(name ?? '');
+    else this.#paused.delete(name ?? '');
+  }
+
+  async #prune({ worker, ageMs }: Extract<ModelCommand, { type: 'prune' }>): Promise<void> {
+    const beforeMs = this.#nowMs() - ageMs;
+    await (await this.#store(worker)).prune({ finishedBeforeMs: beforeMs });
+    for (const [name, job] of this.#jobs) {
+      const left = prune(job, beforeMs);
+      if (left === undefined) this.#jobs.delete(name);
+      else this.#jobs.set(name, left);
+    }
+  }
+
+  #raise(name: string, request: Parameters<typeof raise>[1]): ReferenceJob {
+    const after = raise(this.#jobs.get(name), request, this.#nowMs());
+    this.#jobs.set(name, after);
+    return after;
   }
 
   #take(lease: Lease): void {
     assert.ok(lease.token > this.#lastToken, 'tokens only grow');
     this.#lastToken = lease.token;
     this.#leases.push(lease);
-    this.#change(lease.key, (job) => start(job, lease.token, lease.leaseUntilMs));
-    assert.equal(lease.watermark, this.#jobs.get(lease.key)?.input);
+    this.#change(nameOf(lease), (job) => start(job, lease.token, lease.leaseUntilMs));
+    const job = this.#jobs.get(nameOf(lease));
+    assert.deepEqual([lease.watermark, lease.payload], [job?.input, job?.payload]);
+  }
+
+  #isOpen(kind: string, kinds: readonly string[] | undefined): boolean {
+    return !this.#paused.has('') && !this.#paused.has(kind) && (kinds?.includes(kind) ?? true);
   }
 
   #expire(): void {
-    for (const [key, job] of this.#jobs) {
+    for (const [name, job] of this.#jobs) {
       if (job.status === 'running' && job.leaseUntilMs <= this.#nowMs()) {
-        this.#jobs.set(key, breakDown(job, 'lost', this.#nowMs()));
+        this.#jobs.set(name, breakDown(job, 'lost', this.#nowMs(), this.#nowMs()));
       }
     }
   }
 
-  #change(key: string, change: (job: ReferenceJob) => ReferenceJob): void {
-    const job = this.#jobs.get(key);
-    if (job !== undefined) this.#jobs.set(key, change(job));
+  #change(name: string, change: (job: ReferenceJob) => ReferenceJob): void {
+    const job = this.#jobs.get(name);
+    if (job !== undefined) this.#jobs.set(name, change(job));
   }
 
-  #running(): number {
-    return [...this.#jobs.values()].filter(({ status }) => status === 'running').length;
+  #running(isCounted: (name: string, job: ReferenceJob) => boolean): number {
+    return [...this.#jobs].filter(([name, job]) => job.status === 'running' && isCounted(name, job)).length;
   }
 
   #nowMs(): number {
@@ -249,16 +332,46 @@ class Model {
   }
 }
 
+type LeaseUse = 'heartbeat' | 'succeed' | 'fail' | 'release';
+
+function kindName(kind = 0): string {
+  return kind === 0 ? 'k' : `k${kind}`;
+}
+
+function nameOf({ kind, key }: { readonly kind: string; readonly key: string }): string {
+  return `${kind}/${key}`;
+}
+
+function kindOf(name: string): string {
+  return name.slice(0, name.indexOf('/'));
+}
+
+function claimRequest(worker: number, claim: ModelClaim): ClaimNextRequest {
+  const { limit, kinds, perKind, perConcurrencyKey } = claim;
+  const limits = {
+    ...(perKind === undefined ? {} : { perKind }),
+    ...(perConcurrencyKey === undefined ? {} : { perConcurrencyKey }),
+  };
+  return {
+    workerId: `w${worker}`,
+    leaseMs: LEASE_MS,
+    limit,
+    ...(kinds === undefined ? {} : { kinds: kinds.map(kindName) }),
+    ...(Object.keys(limits).length === 0 ? {} : { limits }),
+  };
+}
+
 function useLease(
   store: JobStore,
-  type: 'heartbeat' | 'succeed' | 'fail' | 'release',
+  type: LeaseUse,
   lease: Lease,
+  result: string | undefined,
 ): Promise<{ readonly outcome: string }> {
   switch (type) {
     case 'heartbeat':
       return store.heartbeat(lease, LEASE_MS);
     case 'succeed':
-      return store.succeed(lease);
+      return store.succeed(lease, result === undefined ? {} : { result });
     case 'fail':
       return store.fail(lease, { error: 'broken' });
     case 'release':
@@ -269,28 +382,36 @@ function useLease(
 
 function actualView(job: Job): object {
   return {
-    key: job.key,
+    name: nameOf(job),
     status: job.status,
     input: job.inputWatermark,
     success: job.lastSuccessWatermark,
     isDirty: job.isDirty,
+    dueAtMs: job.dueAtMs,
     retryAtMs: job.retryAtMs,
     failed: job.failedAttempts,
     attempt: job.attempt,
     token: job.token,
+    concurrencyKey: job.concurrencyKey,
+    payload: job.payload,
+    result: job.result,
   };
 }
 
-function expectedView(key: string, job: ReferenceJob): object {
+function expectedView(name: string, job: ReferenceJob): object {
   return {
-    key,
+    name,
     status: job.status,
     input: job.input,
     success: job.success,
     isDirty: job.input > job.success,
+    dueAtMs: job.dueAtMs,
     retryAtMs: job.retryAtMs,
     failed: job.failed,
     attempt: job.attempt,
     token: job.token,
+    concurrencyKey: job.concurrencyKey,
+    payload: job.payload,
+    result: job.result,
   };
 }
