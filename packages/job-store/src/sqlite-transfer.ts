@@ -102,7 +102,7 @@ function requireAgreement(files: TransferFiles): void {
   if (value === undefined) return;
   throw new JobStoreError(
     'transfer-invalid',
-    `Cannot import ${what} "${String(value)}": another line disagrees with it, expected numbers that only grow`,
+    `Cannot import ${what} "${JSON.stringify(value)}": another line disagrees with it, expected numbers that only grow`,
   );
 }
 

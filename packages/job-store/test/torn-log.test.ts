@@ -129,13 +129,13 @@ async function requireRules(store: SqliteJobStore, lastToken: number): Promise<v
   const raised = await store.enqueue({ kind: 'k', key: 'a' });
   const known = before.find(({ key }) => key === 'a');
   expect(raised.watermark).toBe((known?.inputWatermark ?? 0) + 1);
+  await store.enqueue({ kind: 'k', key: 'z' });
   const [lease] = await store.claimNext({ ...CLAIM, kinds: ['k'] });
-  if (lease !== undefined) {
-    expect(lease.token).toBeGreaterThan(lastToken);
-    const stale = { ...lease, token: lease.token + 1000 };
-    expect(await store.succeed(stale)).toEqual({ outcome: 'lease-lost' });
-    expect((await store.succeed(lease)).outcome).toBe('succeeded');
-  }
+  if (lease === undefined) throw new Error('The raised job is not handed out');
+  expect(lease.token).toBeGreaterThan(lastToken);
+  const stale = { ...lease, token: lease.token + 1000 };
+  expect(await store.succeed(stale)).toEqual({ outcome: 'lease-lost' });
+  expect((await store.succeed(lease)).outcome).toBe('succeeded');
   const cursor = await store.slotCursor('s');
   const slot = { schedule: 's', slotMs: cursor ?? 1, term: 3, decision: 'run' };
   expect((await store.decideSlot(slot)).outcome).toBe(cursor === undefined ? 'decided' : 'already-decided');

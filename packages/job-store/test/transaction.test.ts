@@ -57,7 +57,7 @@ describe('transaction', () => {
 
     const failed = store.transaction(async (tx) => {
       tx.enqueue(BUILD);
-      await null;
+      await Promise.resolve();
       later = Promise.all([
         Promise.resolve().then(() => tx.enqueue({ ...BUILD, key: 'late' })),
         Promise.resolve().then(() => tx.execute('create table late (a)')),

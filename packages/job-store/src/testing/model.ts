@@ -7,8 +7,18 @@
 import assert from 'node:assert/strict';
 import type { ManualClock } from '@conductor-run/clock';
 import type { JobStore } from '../job-store.ts';
-import type { Job, Lease } from '../jobs.ts';
-import type { ClaimNextRequest } from '../requests.ts';
+import type { Lease } from '../jobs.ts';
+import {
+  actualView,
+  claimRequest,
+  expectedView,
+  kindName,
+  kindOf,
+  LEASE_MS,
+  nameOf,
+  useLease,
+  type LeaseUse,
+} from './model-calls.ts';
 import type { ModelClaim, ModelCommand } from './model-command.ts';
 import {
   breakDown,
@@ -56,7 +66,6 @@ export async function runModel(run: ModelRun, commands: readonly ModelCommand[])
   }
 }
 
-const LEASE_MS = 3000;
 const RETRY_MS = 1000;
 /** Longer than any engine keeps in a row. */
 const LARGE = 'x'.repeat(3000);
@@ -330,88 +339,4 @@ class Model {
     this.#stores.set(worker, open);
     return open;
   }
-}
-
-type LeaseUse = 'heartbeat' | 'succeed' | 'fail' | 'release';
-
-function kindName(kind = 0): string {
-  return kind === 0 ? 'k' : `k${kind}`;
-}
-
-function nameOf({ kind, key }: { readonly kind: string; readonly key: string }): string {
-  return `${kind}/${key}`;
-}
-
-function kindOf(name: string): string {
-  return name.slice(0, name.indexOf('/'));
-}
-
-function claimRequest(worker: number, claim: ModelClaim): ClaimNextRequest {
-  const { limit, kinds, perKind, perConcurrencyKey } = claim;
-  const limits = {
-    ...(perKind === undefined ? {} : { perKind }),
-    ...(perConcurrencyKey === undefined ? {} : { perConcurrencyKey }),
-  };
-  return {
-    workerId: `w${worker}`,
-    leaseMs: LEASE_MS,
-    limit,
-    ...(kinds === undefined ? {} : { kinds: kinds.map(kindName) }),
-    ...(Object.keys(limits).length === 0 ? {} : { limits }),
-  };
-}
-
-function useLease(
-  store: JobStore,
-  type: LeaseUse,
-  lease: Lease,
-  result: string | undefined,
-): Promise<{ readonly outcome: string }> {
-  switch (type) {
-    case 'heartbeat':
-      return store.heartbeat(lease, LEASE_MS);
-    case 'succeed':
-      return store.succeed(lease, result === undefined ? {} : { result });
-    case 'fail':
-      return store.fail(lease, { error: 'broken' });
-    case 'release':
-      break;
-  }
-  return store.release(lease);
-}
-
-function actualView(job: Job): object {
-  return {
-    name: nameOf(job),
-    status: job.status,
-    input: job.inputWatermark,
-    success: job.lastSuccessWatermark,
-    isDirty: job.isDirty,
-    dueAtMs: job.dueAtMs,
-    retryAtMs: job.retryAtMs,
-    failed: job.failedAttempts,
-    attempt: job.attempt,
-    token: job.token,
-    concurrencyKey: job.concurrencyKey,
-    payload: job.payload,
-    result: job.result,
-  };
-}
-
-function expectedView(name: string, job: ReferenceJob): object {
-  return {
-    name,
-    status: job.status,
-    input: job.input,
-    success: job.success,
-    isDirty: job.input > job.success,
-    dueAtMs: job.dueAtMs,
-    retryAtMs: job.retryAtMs,
-    failed: job.failed,
-    attempt: job.attempt,
-    token: job.token,
-    concurrencyKey: job.concurrencyKey,
-    payload: job.payload,
-    result: job.result,
-  };
 }
