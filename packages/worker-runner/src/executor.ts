@@ -36,6 +36,11 @@ export interface StepContext {
   report(event: ReportedEvent): void;
   /** Writes a warning into worker.log. */
   warn(type: string, message: string, details?: Readonly<Record<string, unknown>>): void;
+  /**
+   * Keeps what the work tree holds before the step changes it, at most 10 s long; never rejects. Awaited by executors
+   * before they start anything, unless nothing will be changed.
+   */
+  checkpointAtStart(): Promise<void>;
   /** Takes a checkpoint right now; never rejects. Awaited by executors before they kill. */
   checkpointBeforeKill(): Promise<void>;
   /** Offers a way to sample CPU and memory, for the idle timeout and the metrics. */

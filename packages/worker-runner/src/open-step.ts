@@ -147,11 +147,12 @@ export function prepareWriting(request: CheckedRequest, deps: StepDeps, isNew: b
     ...(request.secrets.length === 0 ? {} : { redactor }),
     ...(maxBytesPerStream === undefined ? {} : { maxBytesPerStream }),
     ...(onLimit === undefined ? {} : { onLimit }),
-    onOutputLimit: (hit) =>
-      session?.requestEnd({
-        reason: 'output_limit',
-        text: `${hit.channel} has more than ${hit.limitBytes} bytes`,
-      }),
+    onOutputLimit: (hit) => {
+      // A limit is a first reason, never a second cancel.
+      if (session?.endRequest() !== undefined) return;
+      const text = `${hit.channel} has more than ${hit.limitBytes} bytes`;
+      session?.requestEnd({ reason: 'output_limit', text });
+    },
     onSpoolPressure: (pressure) => pauseSwitch.ask(pressure === 'pause'),
     onError: (error) => deps.logger.error({ err: error, runId: request.runId }, 'run.record-unwritable'),
   };

@@ -21,6 +21,8 @@ export function createFunctionExecutor(run: StepFunction): WorkerExecutor {
 }
 
 async function executeFunction(run: StepFunction, context: StepContext): Promise<StepExit> {
+  await context.checkpointAtStart();
+  if (context.signal.aborted) return { how: 'not-started' };
   context.started();
   const done = callFunction(run, context);
   const abandoned = new AbortController();

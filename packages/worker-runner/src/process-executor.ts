@@ -88,6 +88,8 @@ async function executeProcess(context: StepContext): Promise<StepExit> {
   const command = resolveCommand(request.command, worktreePath, env);
   if (command.failure !== undefined) return notStarted(command.failure.message);
 
+  await context.checkpointAtStart();
+  if (context.signal.aborted) return { how: 'not-started' };
   const stdin = request.stdin === undefined ? 'ignore' : openStdin(runDir, request.stdin);
   try {
     using stdout = writer.output('stdout').openForChild();

@@ -166,6 +166,7 @@ const resultSchema = z.object({
     mode: z.enum(['capture', 'disabled']),
     lastSeq: count,
     failedCount: count,
+    startSeq: count.optional(),
     resumedFromSeq: count.optional(),
   }),
   artifacts: z.array(artifactSchema),

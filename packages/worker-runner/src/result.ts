@@ -99,6 +99,8 @@ export interface CheckpointState {
   readonly lastSeq: number;
   /** How many captures failed; each is a `checkpoint_failed` event. */
   readonly failedCount: number;
+  /** The git_diff record of the work tree as it was before the step; absent without a repository, or when it failed. */
+  readonly startSeq?: number;
   /** The checkpoint this run resumed from, as requested. */
   readonly resumedFromSeq?: number;
 }

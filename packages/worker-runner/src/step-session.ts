@@ -149,9 +149,10 @@ export function openSession(options: SessionOptions): StepSession {
     redactor: options.redactor,
     env: options.host.env,
     continuesRun: options.isAdopted,
-    onWritten: (seq, type) => {
-      note('checkpoint_written', `Checkpoint ${seq}: ${type}`, { seq, type });
-      void saveCheckpointSeq(options, seq);
+    startedAtMs: options.startedAtMs,
+    onWritten: (written) => {
+      note('checkpoint_written', `Checkpoint ${written.seq}: ${written.type}`, { ...written });
+      void saveCheckpointSeq(options, written.seq);
     },
     onFailed: (what, message) => warn('checkpoint_failed', `Checkpoint failed, ${what}: ${message}`),
   });
@@ -257,6 +258,7 @@ function createContext(options: SessionOptions, parts: Parts): StepContext {
     },
     report: (event) => parts.channel.report(event),
     warn: parts.warn,
+    checkpointAtStart: () => parts.capture('start'),
     checkpointBeforeKill: () => parts.capture('before_kill'),
     sampleWith: (sample) => parts.limits.sampleWith(sample),
     pauseWith: (pause) => options.pauseSwitch.connect(pause),
