@@ -59,7 +59,7 @@ const REQUESTS: readonly (readonly [string, string, object?])[] = [
   ['GET', '/v1/runs/edit/diff'],
   ['GET', '/v1/runs/edit/checkpoints'],
   ['GET', '/v1/runs/edit/checkpoints/1'],
-  ['GET', '/v1/runs/edit/checkpoints/3/diff'],
+  ['GET', '/v1/runs/edit/checkpoints/4/diff'],
   ['GET', '/v1/runs/edit/output/stdout'],
   ['GET', '/v1/runs/edit/patch'],
   ['GET', '/v1/runs/edit/stream'],

@@ -754,10 +754,16 @@ export interface RunDetailView {
   readonly run: RunFullView;
 }
 
-/** What a run changed in its work tree: its last checkpoint of it. */
+/** What a run changed in its work tree. */
 export interface RunDiffView {
   /** The run's id, a ULID. */
   readonly runId: string;
+  /** The checkpoint from before its first instruction; null when there is none and the base of `checkpoint` stands for it. */
+  readonly startSeq: number | null;
+  /** The size of a change. */
+  readonly diffStat: DiffStatView;
+  /** By path. */
+  readonly files: readonly FileDiffView[];
   /** A checkpoint of a work tree. */
   readonly checkpoint: GitDiffView;
 }
