@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
-import { readLastLines, readLinesFrom } from '../log-file.ts';
+import { openRotatedLog } from '../rotated-log.ts';
 import { formatLogLine } from '../terminal/log-line.ts';
 
 /** Adds `logs`. */
@@ -49,7 +49,8 @@ async function printLog(context: Context, file: string, wanted: Wanted): Promise
     // What does not matter enough does not use up the tail.
     const isShown = (line: string): boolean =>
       formatLogLine(line, wanted.leastLevel, context.paint) !== undefined;
-    const first = await readLastLines(file, wanted.tail, isShown);
+    await using log = openRotatedLog(file, context.io.clock);
+    const first = await log.last(wanted.tail, isShown);
     if (first === undefined && !wanted.isFollowing) {
       throw new ConductorError(
         'log-not-found',
@@ -57,12 +58,10 @@ async function printLog(context: Context, file: string, wanted: Wanted): Promise
         { hint: 'conductor start runs a daemon.' },
       );
     }
-    show(first?.lines ?? []);
-    let offset = first?.end ?? 0;
+    show(first ?? []);
     while (wanted.isFollowing && !abort.signal.aborted) {
-      const { lines = [], end = 0 } = (await readLinesFrom(file, offset)) ?? {};
+      const lines = await log.next();
       show(lines);
-      offset = end;
       if (lines.length === 0) await pause(context, abort.signal);
     }
   } finally {
