@@ -1,4 +1,4 @@
-/** `conductor logs`: the daemon's own log, as it is or readable, now or as it comes. */
+/** `conductor logs`: the daemon's own log and what it was rotated into, as it is or readable, now or as it comes. */
 import path from 'node:path';
 
 import type { Command } from 'commander';
@@ -14,7 +14,9 @@ export function addLogsCommand(program: Command, io: CliIo): void {
   withCommonOptions(
     program
       .command('logs')
-      .description("the daemon's own log; with --json the lines as they are")
+      .description(
+        "the daemon's own log and the files it was rotated into; with --json the lines as they are",
+      )
       .option('-f, --follow', 'go on until Ctrl-C')
       .option('--tail <n>', 'how many of the last lines', '100')
       .option('--level <level>', 'leave out what matters less than debug, info, warn or error', 'debug')
