@@ -56,8 +56,8 @@ export function openRotatedLog(file: string, clock: Clock): RotatedLog {
   /** How long a writer may still go on in a file that was rotated; 0 when none can. */
   const busyForMs = async ({ handle }: OpenLog): Promise<number> => {
     const quietMs = clock.nowMs() - (await handle.stat()).ctimeMs;
-    // Less than none: the wall clock was set back.
-    return quietMs < 0 ? 0 : Math.max(0, LEFT_AFTER_MS - quietMs);
+    // Far less than none: the wall clock was set back. A little less is only how finely the two clocks count.
+    return Math.abs(quietMs) >= LEFT_AFTER_MS ? 0 : LEFT_AFTER_MS - quietMs;
   };
 
   /** The file to go on with; `undefined` while the one being read may still grow. */
