@@ -56,7 +56,7 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
   const logFile = path.join(settings.logsDir, 'daemon.log');
   const logger = createLogger({
     level: settings.logLevel,
-    destination: { file: logFile },
+    destination: { file: logFile, maxBytes: LOG_BYTES, keep: KEPT_LOGS },
     fields: { node: settings.nodeId },
     clock: io.clock,
   });
@@ -200,3 +200,6 @@ const ENDINGS: Readonly<Record<HurryReason | 'drained', string>> = {
   'second-signal': ': a second signal ended the running steps; their jobs are due again',
   'grace-over': ': the grace was over and the running steps were ended; their jobs are due again',
 };
+/** Of the daemon's log: up to 80 MiB with the four files before it. */
+const LOG_BYTES = 16 * 1024 * 1024;
+const KEPT_LOGS = 4;
