@@ -139,5 +139,6 @@ const SILENT_IO = {
   cwd: '/',
   clock: createRealClock(),
   onSignal: () => () => undefined,
+  isTerminalClosed: () => false,
   outliveReader: () => undefined,
 };
