@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { createServer } from 'node:net';
 
 import { createRealClock } from '@conductor-run/clock';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 
 import { type NotificationOutcome, type Notifier, createNotifier } from '../src/daemon/notifier.ts';
 import type { Notification } from '../src/daemon/notification.ts';
@@ -151,6 +151,31 @@ describe('webhook', () => {
     server.close();
 
     expect(messages()).toEqual(['notification.failed', 'notification.dropped']);
+  });
+
+  test('given one target that never answers and one that does, the other is told at once, in order, and stop is bounded', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const address = server.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const { url, received } = await createReceiver();
+    const { notifier, job, ended, tell: tellSilent } = setup(`http://127.0.0.1:${port}/`, { maxWaiting: 2 });
+    const target = { kind: 'webhook', url, secretEnv: 'HOOK_SECRET' } as const;
+    const other: JobDefinition = { ...job, name: 'other', notify: { on: ['failed'], target } };
+
+    // More than may wait for the silent one: it loses its own, and nobody else's.
+    for (let attempt = 1; attempt <= 6; attempt += 1) tellSilent(attempt);
+    for (let attempt = 1; attempt <= 3; attempt += 1) {
+      tell(notifier, other, attempt);
+      await until('it is told', () => received.length === attempt);
+    }
+    expect(ended).toEqual(['dropped', 'dropped', 'dropped', 'delivered', 'delivered', 'delivered']);
+    await notifier.stop(10);
+
+    const told = received.map(({ body }) => (JSON.parse(body) as { attempt: number }).attempt);
+    expect(told).toEqual([1, 2, 3]);
+    expect(ended.slice(6)).toEqual(['failed', 'failed', 'failed']);
   });
 
   test('given an event the job does not ask for, nothing is sent', async () => {
