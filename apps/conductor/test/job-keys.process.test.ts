@@ -31,7 +31,9 @@ describe('watch job', () => {
     await scratch.conductor('start', '--run-once');
 
     expect(ran().slice(8)).toEqual(['build']);
-    expect((await scratch.conductor('why', 'deploy')).stdout).toContain('watches job build, acted on up to 4');
+    expect((await scratch.conductor('why', 'deploy')).stdout).toContain(
+      'watches job build, acted on up to 4',
+    );
   });
 
   test('given kill -9 between the two, the second runs once when a daemon is up again', async () => {
@@ -52,7 +54,10 @@ describe('watch job', () => {
       daemon.child.kill('SIGKILL');
       await daemon.ended;
       const next = cluster.start('n');
-      await until('deploy has run for it', async () => (await store.get('deploy', 'default'))?.status === 'done');
+      await until(
+        'deploy has run for it',
+        async () => (await store.get('deploy', 'default'))?.status === 'done',
+      );
       await until('it acted on the last success', async () => {
         const { stdout } = await scratch.conductor('why', 'deploy');
         return stdout.includes(`acted on up to ${round}`);
@@ -69,12 +74,21 @@ describe('watch job', () => {
   });
 
   test.for([
-    ['a: { command: x, watch: { job: b } }\n  b: { command: x, watch: { job: c } }\n  c: { command: x, watch: { job: a } }', 'expected no circle: a watches b watches c watches a'],
+    [
+      'a: { command: x, watch: { job: b } }\n  b: { command: x, watch: { job: c } }\n  c: { command: x, watch: { job: a } }',
+      'expected no circle: a watches b watches c watches a',
+    ],
     ['a: { command: x, watch: { job: a } }', 'expected no circle: a watches a'],
-    ['build: { command: x }\n  a: { command: x, watch: { job: biuld } }', '"jobs.a.watch.job" is "biuld", expected the name of another job of this file, did you mean "build"?'],
+    [
+      'build: { command: x }\n  a: { command: x, watch: { job: biuld } }',
+      '"jobs.a.watch.job" is "biuld", expected the name of another job of this file, did you mean "build"?',
+    ],
     ['a: { command: x, after: b }', '"jobs.a.after" is not a known key: `watch: { job: NAME }`'],
     ['a: { command: x, depends_on: [b] }', '"jobs.a.depends_on" is not a known key: `watch: { job: NAME }`'],
-    ['a: { command: x, cwd: ../b }', '"jobs.a.cwd" is "../b", expected a relative path that stays below its folder'],
+    [
+      'a: { command: x, cwd: ../b }',
+      '"jobs.a.cwd" is "../b", expected a relative path that stays below its folder',
+    ],
     ['a: { command: x, cwd: /tmp }', '"jobs.a.cwd" is "/tmp", expected a relative path'],
     ['a: { command: x, notify: { on: [final-failure], command: x } }', 'did you mean "exhausted"?'],
     ['a: { command: x, notify: { on: [success], command: x } }', 'did you mean "succeeded"?'],
@@ -107,7 +121,9 @@ describe('cwd', () => {
     symlinkSync('../outside', path.join(scratch.dir, 'link'));
 
     expect((await scratch.conductor('run', 'here')).stdout).toBe(`${scratch.dir}/app/web\n`);
-    expect((await scratch.conductor('run', 'tree')).stdout).toMatch(/\.conductor\/worktrees\/tree-[^/]+\/app\/web\n$/);
+    expect((await scratch.conductor('run', 'tree')).stdout).toMatch(
+      /\.conductor\/worktrees\/tree-[^/]+\/app\/web\n$/,
+    );
     const missing = await scratch.conductor('run', 'missing');
     expect(missing.exitCode).not.toBe(0);
     expect(missing.stderr).toContain(`in "${scratch.dir}/nowhere": it is not there, expected a folder below`);

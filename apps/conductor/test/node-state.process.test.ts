@@ -12,7 +12,11 @@ const CONFIG = `jobs:
 `;
 
 interface Nodes {
-  readonly nodes: readonly { readonly isLive: boolean; readonly isDraining: boolean; readonly role: string }[];
+  readonly nodes: readonly {
+    readonly isLive: boolean;
+    readonly isDraining: boolean;
+    readonly role: string;
+  }[];
 }
 
 describe('status', () => {
@@ -66,7 +70,9 @@ describe('why', () => {
       return stdout.includes('has none left') ? stdout : undefined;
     });
 
-    expect(why).toContain('was lost with the process that ran it, which costs a retry, and has none left of 0');
+    expect(why).toContain(
+      'was lost with the process that ran it, which costs a retry, and has none left of 0',
+    );
     expect(why).toContain('with retry: { max: 1 } in the config a lost attempt is tried again by itself');
   });
 });
