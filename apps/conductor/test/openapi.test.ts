@@ -38,6 +38,7 @@ const REQUESTS: readonly (readonly [string, string, object?])[] = [
   ['GET', '/v1/config'],
   ['GET', '/v1/forecast?hours=100&limit=3'],
   ['POST', '/v1/simulate', { fromMs: 1_800_000_000_000, toMs: 1_800_500_000_000 }],
+  ['POST', '/v1/reload'],
   ['POST', '/v1/pause'],
   ['POST', '/v1/resume', {}],
   ['GET', '/v1/worktrees?limit=1'],

@@ -30,6 +30,7 @@ export type { CheckedRequest } from './request-schema.ts';
 export type {
   CheckpointRequest,
   StepIdentity,
+  StepJob,
   StepKind,
   StepLimits,
   StepRequest,

@@ -82,6 +82,8 @@ async function executeProcess(context: StepContext): Promise<StepExit> {
     taskId: request.taskId,
     runId: request.runId,
     attempt: request.attempt,
+    stepName: request.stepName,
+    job: request.job,
   };
   const { env: requestEnv, passEnv, worktreePath } = request.runtime;
   const env = buildStepEnv({ hostEnv: host.env, passEnv, env: requestEnv, run });

@@ -7,11 +7,13 @@ import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 
 import { WorkerRunnerError } from './errors.ts';
-import type { StepIdentity, StepRequest, StepSecret } from './request.ts';
+import type { StepIdentity, StepJob, StepRequest, StepSecret } from './request.ts';
 import { whyRefusedVariable } from './step-env.ts';
 
 /** A request with every default filled in. `undefined` stands for "no bound". */
 export interface CheckedRequest extends StepIdentity {
+  /** As in `StepRequest`. */
+  readonly job?: StepJob | undefined;
   /** As in `StepRequest`. */
   readonly command: readonly string[] | string;
   /** In seconds; `undefined` for no bound. */
@@ -136,6 +138,7 @@ const requestSchema = z
     stepName: z.string().min(1),
     stepKind: z.string().min(1),
     workerKind: z.enum(['shell', 'agent', 'git', 'function']),
+    job: z.strictObject({ name: noNul, key: noNul, watermark: z.int().min(0) }).optional(),
     command: z.union([z.array(noNul).readonly(), noNul]),
     timeoutSec: seconds.optional(),
     runtime: runtimeSchema,

@@ -112,8 +112,20 @@ export interface StepIdentity {
   readonly workerKind: WorkerKind;
 }
 
+/** For which job a step works; told to it in its environment, and neither kept nor understood by the runner. */
+export interface StepJob {
+  /** The job's name: `CONDUCTOR_JOB`. */
+  readonly name: string;
+  /** Which one of its kind: `CONDUCTOR_KEY`. */
+  readonly key: string;
+  /** How new the input is that the attempt covers, an integer of at least 0: `CONDUCTOR_WATERMARK`. */
+  readonly watermark: number;
+}
+
 /** One step to execute. */
 export interface StepRequest extends StepIdentity {
+  /** The job it works for; without it the step is told of none. */
+  readonly job?: StepJob;
   /** An argument list, or a line for `/bin/sh`. May be empty only for the function executor. */
   readonly command: readonly string[] | string;
   /** Wall time the step may take, in seconds; absent for no bound. */

@@ -11,6 +11,7 @@ import type { NodeMetrics } from '../daemon/metrics.ts';
 import { combineObservers, type Observer } from '../daemon/observer.ts';
 import { type HurryReason, listenForStop } from '../daemon/stop-request.ts';
 import { formatDuration, parseDuration } from '../duration.ts';
+import { describeReload } from '../terminal/reload.ts';
 import { ConductorError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { CliIo } from '../io.ts';
@@ -81,6 +82,12 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
         logger,
         isOnce,
         taskBell: createTaskBell(io.clock),
+        readConfig: context.readConfig,
+        onReloaded: (reloaded) => {
+          const event = reloaded.isInUse ? 'config.reloaded' : 'config.refused';
+          const detail = describeReload(reloaded);
+          tell({ event, detail }, `${paint(reloaded.isInUse ? 'good' : 'bad', detail)}\n`);
+        },
         observer,
         metrics,
         hurry: stop.hurry,
@@ -112,6 +119,8 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
         },
       });
       logger.info({ jobs: [...config.jobs.keys()] }, 'daemon.started');
+      // A single pass is over before a new config could matter.
+      if (!isOnce) stop.onReload(() => void daemon.reload());
       tell(
         { event: 'daemon.up', detail: logFile },
         `${paint('strong', 'conductor is up')}, log in ${logFile}; Ctrl-C drains and stops\n`,
