@@ -113,6 +113,18 @@ describe('a secret', () => {
     },
   );
 
+  test('given a token that nobody named, when a function fails with it, the verdict is written without it', async () => {
+    const { requestOf } = setup();
+    const token = `ghp_${'a1B2c3'.repeat(6)}`;
+
+    const result = await runStep(requestOf([], asFunction), failing(new Error(`403 for ${token}`)));
+
+    expectEnvelope(result);
+    expect(result.summary).toContain('[redacted:');
+    expect(readFileSync(join(result.paths.runDir, 'state.json'), 'utf8')).not.toContain(token);
+    expect(readFileSync(result.paths.workerLogPath, 'utf8')).not.toContain(token);
+  });
+
   test('given one in the name of an artifact, when it is listed, the envelope does not say it', async () => {
     const { requestOf } = setup();
 

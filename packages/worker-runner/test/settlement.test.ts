@@ -39,6 +39,7 @@ describe('what a step leaves', () => {
 
     expectEnvelope(result);
     expect(result.artifacts).toContainEqual({ path: 'a\0b', kind: 'reference' });
+    expect(warningsOf(result)).toBe('');
   });
 
   test.for([
