@@ -119,7 +119,12 @@ export function followLines(options: LineFollowerOptions): LineFollower {
     unwatch();
     closeSync(fd);
   };
-  schedule(0);
+  // The file of a new step is empty, and most steps never write to it: nothing is read until something happens.
+  if (fstatSync(fd).size > fromOffset) schedule(0);
+  else {
+    watcher = watchPath(path, turn);
+    schedule(POLL_MS);
+  }
 
   return {
     async finish() {
