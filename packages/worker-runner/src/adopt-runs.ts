@@ -9,7 +9,7 @@ import { openRun, resolveRunPaths, type RunPaths } from '@conductor-run/logging'
 
 import { keeperOf, readFinished, type AdoptionKind } from './adopt-run.ts';
 import { systemCodeOf, WorkerRunnerError } from './errors.ts';
-import type { Authorizer } from './event-channel.ts';
+import type { Authorizer } from './answers.ts';
 import type { Host } from './host.ts';
 import { isProcessAlive } from './process-table.ts';
 import type { ModuleSpec } from './lease.ts';

@@ -32,7 +32,7 @@ export interface StepContext {
   readonly hurry: AbortSignal;
   /** Says that the work has started, and in which process. */
   started(process?: ProcessIdentity): void;
-  /** Keeps a structured event. */
+  /** Keeps a structured event, under the rules for a line of a step. Throws when the run has ended, or the disk is full. */
   report(event: ReportedEvent): void;
   /** Writes a warning into worker.log. */
   warn(type: string, message: string, details?: Readonly<Record<string, unknown>>): void;
@@ -64,7 +64,7 @@ export interface StepExit {
    * `lost`: it ran, and nobody knows how it ended.
    */
   readonly how: 'exited' | 'deferred' | 'not-started' | 'lost';
-  /** Exit code as the system or the wrapper told. */
+  /** Exit code as the system or the wrapper told, from 0 to 255; with another number the run fails as `runner_failed`. */
   readonly exitCode?: number | undefined;
   /** The signal that ended it, when that is known otherwise than by the exit code. */
   readonly signal?: string | undefined;

@@ -14,7 +14,7 @@ import {
 } from '@conductor-run/logging';
 
 import { WorkerRunnerError } from './errors.ts';
-import type { Authorizer } from './event-channel.ts';
+import type { Authorizer } from './answers.ts';
 import { createHost, type Host } from './host.ts';
 import { identifyProcess, type ProcessIdentity } from './process-table.ts';
 import type { CheckedRequest } from './request-schema.ts';

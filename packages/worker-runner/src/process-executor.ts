@@ -21,7 +21,7 @@ import {
   type WorkerExit,
   type WorkerProcess,
 } from './worker-process.ts';
-import { runMarkOf } from './wrapper.ts';
+import { runMarkOf, STDIN_FILE } from './wrapper.ts';
 
 /** The executor that starts processes: the default. */
 export function createProcessExecutor(): WorkerExecutor {
@@ -113,7 +113,7 @@ function notStarted(text: string): StepExit {
 
 /** A file that is gone from the directory as soon as it is open: a prompt leaves no copy behind. */
 function openStdin(runDir: string, content: string): number {
-  const path = join(runDir, '.stdin');
+  const path = join(runDir, STDIN_FILE);
   const writeFd = openSync(path, 'wx', FILE_MODE);
   try {
     writeSync(writeFd, content);

@@ -148,6 +148,10 @@ const requestSchema = z
     limits: limitsSchema.default(() => limitsSchema.parse({})),
     secrets: z
       .array(z.strictObject({ name: z.string().min(1), value: z.string().min(6) }))
+      .refine(
+        (list) => new Set(list.map(({ name }) => name)).size === list.length,
+        'expected a name of its own for each',
+      )
       .readonly()
       .default([]),
     createdAt: z.int().nonnegative().optional(),

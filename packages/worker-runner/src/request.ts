@@ -79,7 +79,9 @@ export interface StepLimits {
    */
   readonly blockedExitCodes?: readonly number[];
   /**
-   * Bytes of structured events read; beyond it the rest is ignored, with one warning.
+   * How large `events.ndjson` may grow, in bytes, and what the step writes as well; lines grow by some 60 bytes when they
+   * are numbered. A step that goes beyond is ended with the reason `output_limit`: what it says further is lost, and
+   * with it how it ended.
    *
    * @defaultValue 64 MiB
    */
@@ -88,7 +90,7 @@ export interface StepLimits {
 
 /** A value that must never be seen in a log. */
 export interface StepSecret {
-  /** What stands in its place: `[redacted:NAME]`. */
+  /** What stands in its place: `[redacted:NAME]`. Each secret of a request has its own. */
   readonly name: string;
   /** The value, at least 6 characters. */
   readonly value: string;

@@ -6,7 +6,7 @@ import { createRealClock } from '@conductor-run/clock';
 import { resolveRunPaths, type RunPaths } from '@conductor-run/logging';
 
 import { WorkerRunnerError } from './errors.ts';
-import type { Authorizer } from './event-channel.ts';
+import type { Authorizer } from './answers.ts';
 import { createHost } from './host.ts';
 import { requireLeaseMs } from './lease-watch.ts';
 import type { ModuleSpec, StepLease } from './lease.ts';

@@ -11,7 +11,7 @@ import { resolveRunPaths, type RunPaths } from '@conductor-run/logging';
 import { adoptRun, isOwnRun, type AdoptionKind } from './adopt-run.ts';
 import { createDeciders } from './deciders.ts';
 import { WorkerRunnerError } from './errors.ts';
-import type { Authorizer } from './event-channel.ts';
+import type { Authorizer } from './answers.ts';
 import type { ModuleSpec } from './lease.ts';
 import { keptRunOf, type KeptLease, type LeaseWatch } from './lease-watch.ts';
 import { openNewStep, type StepDeps } from './open-step.ts';
@@ -234,7 +234,7 @@ async function keepNew(watch: LeaseWatch, session: StepSession, lease: Travellin
     return await markAndKeep(watch, session, lease);
   } catch (error) {
     // Nothing of it was started: its record is closed by the next adoption.
-    session.stopWatching();
+    await session.stopWatching();
     await session.options.writer.close();
     throw error;
   }

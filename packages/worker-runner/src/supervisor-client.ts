@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import type { Clock } from '@conductor-run/clock';
 
 import { WorkerRunnerError } from './errors.ts';
-import type { Authorizer } from './event-channel.ts';
+import type { Authorizer } from './answers.ts';
 import type { Host } from './host.ts';
 import { connectLines, type LineSocket } from './line-socket.ts';
 import { parseMessage, toErrorCode, type SupervisorCall } from './protocol.ts';
