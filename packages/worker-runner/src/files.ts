@@ -58,3 +58,10 @@ export function watchPath(path: string, onChange: () => void): FSWatcher | undef
     return undefined;
   }
 }
+
+/** Whether a path of a tree that others work in is gone by now, not to be entered, or too deep to be named. */
+export function isOutOfReach(error: unknown): boolean {
+  return OUT_OF_REACH.has(systemCodeOf(error) ?? '');
+}
+
+const OUT_OF_REACH: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'ENAMETOOLONG']);
