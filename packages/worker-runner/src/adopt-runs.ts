@@ -10,6 +10,7 @@ import { openRun, resolveRunPaths, type RunPaths } from '@conductor-run/logging'
 import { keeperOf, readFinished, type AdoptionKind } from './adopt-run.ts';
 import { systemCodeOf, WorkerRunnerError } from './errors.ts';
 import type { Authorizer } from './event-channel.ts';
+import { endsWith } from './files.ts';
 import type { Host } from './host.ts';
 import { isProcessAlive } from './process-table.ts';
 import type { ModuleSpec } from './lease.ts';
@@ -201,7 +202,7 @@ function liveOwnerSocket(paths: RunPaths, access: SupervisorAccess): string | un
   return owner.socketPath;
 }
 
-/** Runs without a result, and runs whose result nobody has acknowledged. Two small questions to the file system a run. */
+/** Runs without a readable result, and runs whose result nobody has acknowledged. A few small questions a run. */
 function findOpenRuns(
   runsDir: string,
   { isWanted }: AdoptRunsOptions,
@@ -218,10 +219,19 @@ function openRunsOf(runsDir: string, taskId: string): readonly RunPaths[] {
   return namesIn(join(runsDir, taskId)).flatMap((runId) => {
     const runDir = join(runsDir, taskId, runId);
     const isOpen = existsSync(join(runDir, RESULT_FILE))
-      ? hasUnacknowledged(runDir)
+      ? hasUnacknowledged(runDir) || !isReadable(runDir)
       : existsSync(join(runDir, 'meta.json'));
     return isOpen ? [resolveRunPaths({ runsDir, taskId, runId })] : [];
   });
+}
+
+/** An envelope that a power cut or a full disk tore is written anew. As ours ends no torn one does, so few are parsed. */
+function isReadable(runDir: string): boolean {
+  try {
+    return endsWith(join(runDir, RESULT_FILE), '\n}\n') || readStepResult(runDir) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** What cannot be read may be ours. */

@@ -1,10 +1,13 @@
 /** The few calls to the file system that more than one file of this package makes, with what each takes for an answer. */
 import {
   closeSync,
+  fstatSync,
   fsyncSync,
   openSync,
   readFileSync,
+  readSync,
   renameSync,
+  rmSync,
   watch,
   writeSync,
   type FSWatcher,
@@ -22,22 +25,62 @@ export function readIfThere(path: string): Buffer | undefined {
   }
 }
 
+/** Whether a file ends with these bytes; false when there is none. Reads no more than them. */
+export function endsWith(path: string, end: string): boolean {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return false;
+    throw error;
+  }
+  try {
+    const bytes = Buffer.alloc(Buffer.byteLength(end));
+    const position = fstatSync(fd).size - bytes.length;
+    return (
+      position >= 0 &&
+      readSync(fd, bytes, 0, bytes.length, position) === bytes.length &&
+      bytes.equals(Buffer.from(end))
+    );
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Writes all of it, or throws: a disk that fills up takes the first part of what it is given and calls that a success. */
+export function writeFully(fd: number, content: string): void {
+  const bytes = Buffer.from(content);
+  for (let written = 0; written < bytes.length;) written += writeSync(fd, bytes, written);
+}
+
 /** Writes a file, readable by this user alone; with `durable` its bytes are on the disk when this returns. */
 export function writePrivate(path: string, content: string, options: { durable?: boolean } = {}): void {
   const fd = openSync(path, 'w', 0o600);
   try {
-    writeSync(fd, content);
+    writeFully(fd, content);
     if (options.durable === true) fsyncSync(fd);
   } finally {
     closeSync(fd);
   }
 }
 
-/** Writes a file beside its place and moves it there: a reader finds all of it or what was there before. */
+/**
+ * Writes a file beside its place and moves it there: a reader finds all of it or what was there before. What could not
+ * be written whole takes no room.
+ */
 export function writeWhole(path: string, content: string, options: { durable?: boolean } = {}): void {
   const temporary = `${path}.tmp`;
-  writePrivate(temporary, content, options);
-  renameSync(temporary, path);
+  try {
+    writePrivate(temporary, content, options);
+    renameSync(temporary, path);
+  } catch (error) {
+    try {
+      rmSync(temporary, { force: true });
+    } catch {
+      // The first error says what is wrong.
+    }
+    throw error;
+  }
 }
 
 /** The names in a directory are on the disk when this returns. */

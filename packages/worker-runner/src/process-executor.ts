@@ -2,11 +2,12 @@
  * Runs a step as a process tree of its own.
  * Invariant: `execute` returns only after a scan has proved that nobody of the tree is left (or names who could not be killed).
  */
-import { closeSync, constants, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { resolveCommand } from './command.ts';
 import type { EndRequest, StepContext, StepExit, WorkerExecutor } from './executor.ts';
+import { writeFully } from './files.ts';
 import { wasEndedByGuard } from './guard.ts';
 import { endTree, type TreeEnd } from './kill-ladder.ts';
 import { persist } from './persist.ts';
@@ -112,7 +113,7 @@ function openStdin(runDir: string, content: string): number {
   const path = join(runDir, '.stdin');
   const writeFd = openSync(path, 'wx', FILE_MODE);
   try {
-    writeSync(writeFd, content);
+    writeFully(writeFd, content);
     return openSync(path, constants.O_RDONLY);
   } finally {
     closeSync(writeFd);
