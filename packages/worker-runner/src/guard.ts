@@ -53,6 +53,8 @@ export interface GuardOptions {
   readonly directory: string;
   /** Our pid: when that process is gone and nothing is left to guard, the guard ends by itself. */
   readonly watchedPid: number;
+  /** Where it looks for `grep` and `sleep`, beside the usual places: on some systems they are nowhere else. */
+  readonly searchPath?: string | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -64,7 +66,7 @@ export interface GuardOptions {
  * @param options - where, and for whom
  */
 export function startGuard(options: GuardOptions): Guard {
-  const { directory, watchedPid, clock, logger } = options;
+  const { directory, clock, logger } = options;
   if (readUptimeMs() === undefined) return { update: () => undefined, stop: () => undefined };
   const listPath = join(directory, LIST_FILE);
   let list = formatList([], DEFAULT_POLL_MS);
@@ -89,7 +91,7 @@ export function startGuard(options: GuardOptions): Guard {
     };
     try {
       writeList();
-      spawnGuard(listPath, watchedPid)
+      spawnGuard(listPath, options)
         .on('error', (error) => lose({ err: error }))
         .on('exit', (exitCode, signal) => lose({ exitCode, signal }))
         .unref();
@@ -112,11 +114,11 @@ export function startGuard(options: GuardOptions): Guard {
   };
 }
 
-function spawnGuard(listPath: string, watchedPid: number): ChildProcess {
+function spawnGuard(listPath: string, { watchedPid, searchPath = '' }: GuardOptions): ChildProcess {
   return spawn('/bin/sh', ['-c', GUARD_SCRIPT, 'conductor-guard', listPath, String(watchedPid)], {
     cwd: '/',
     detached: true,
-    env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
+    env: { PATH: `${USUAL_PATH}${searchPath === '' ? '' : `:${searchPath}`}` },
     stdio: 'ignore',
   });
 }
@@ -136,12 +138,14 @@ function formatList(runs: readonly GuardedRun[], pollMs: number): string {
  * The brand finds everybody of the run, zombies too, which nobody can kill and only their parent, perhaps stopped, can
  * bury; the group is a second way for where the brand could not be set. A run with a result or a later owner is left
  * alone. One whose wrapper has written its exit keeps it, without a mark: only what the step left running is ended.
- * `true`, since a `:` whose redirection fails ends the shell.
+ * `true`, since a `:` whose redirection fails ends the shell. Without its programs it ends, which is told of, instead
+ * of looking without a pause.
  */
 const GUARD_SCRIPT = `
 list=$1; watched=$2; rounds=0; due=; nl='
 '; ended=$nl
 trap '' TERM INT HUP
+command -v grep >/dev/null && command -v sleep >/dev/null || exit 127
 read_stat() {
   stat=; while read -r line; do stat=$line; done
   stat=\${stat##*) }
@@ -184,11 +188,12 @@ while :; do
     rounds=$((rounds+1)); [ $rounds -lt 500 ] && continue
   fi
   [ $left = 0 ] && ! kill -0 "$watched" && exit 0
-  sleep "$poll"
+  sleep "$poll" || sleep 1 || exit
 done
 `;
 
 const LIST_FILE = 'leases';
+const USUAL_PATH = '/usr/local/bin:/usr/bin:/bin';
 const UPTIME_PATH = '/proc/uptime';
 const DEFAULT_POLL_MS = 100;
 /** A guard that cannot start must not be started over and over. */

@@ -289,6 +289,7 @@ async function keepAdopted(options: KeepAdoptedOptions): Promise<HeldLease | und
     epoch,
     lease: { lease: plan.lease.lease, leaseMs: plan.lease.leaseMs },
     killGraceMs: plan.request.limits.killGraceSec * 1000,
+    isAtWork: true,
     onLost: (text, isUrgent) => end('lease_lost', text, isUrgent),
     onCancel: () => end('lease_cancelled', '', false),
   });

@@ -123,7 +123,11 @@ function createWatches(deps: StepDeps, directory: string): Watches {
     const keeper = await loadKeeper(spec);
     const { clock, logger, host } = deps;
     const guardDir = join(directory, `guard-${host.pid}-${index}`);
-    return { keeper, watch: createLeaseWatch({ keeper, clock, logger, pid: host.pid, guardDir }) };
+    const searchPath = host.env['PATH'];
+    return {
+      keeper,
+      watch: createLeaseWatch({ keeper, clock, logger, pid: host.pid, searchPath, guardDir }),
+    };
   };
   return {
     async of(spec) {
