@@ -145,10 +145,26 @@ function createWatches(deps: StepDeps, directory: string): Watches {
       for (const entry of byKeeper.values()) {
         const { watch, keeper } = await entry;
         watch.stop();
-        await keeper.close?.();
+        await closeInTime(keeper, deps);
       }
     },
   };
+}
+
+/** Until we have ended nobody else can look after the directory. */
+async function closeInTime(keeper: LeaseKeeper, { clock, logger }: StepDeps): Promise<void> {
+  const patience = new AbortController();
+  const giveUp = clock.sleep(CLOSE_PATIENCE_MS, { signal: patience.signal }).then(
+    () => logger.warn({ patienceMs: CLOSE_PATIENCE_MS }, 'lease-keeper.close-too-slow'),
+    () => undefined,
+  );
+  try {
+    await Promise.race([keeper.close?.(), giveUp]);
+  } catch (error) {
+    logger.warn({ err: error }, 'lease-keeper.close-failed');
+  } finally {
+    patience.abort();
+  }
 }
 
 async function loadKeeper(spec: ModuleSpec): Promise<LeaseKeeper> {
@@ -237,3 +253,5 @@ async function performOnRun(
   if (call.op === 'checkpoint') await session.checkpoints.capture('requested');
   return { state: session.options.writer.state(), end: session.endRequest() };
 }
+
+const CLOSE_PATIENCE_MS = 2000;
