@@ -6,12 +6,14 @@ import {
   openSync,
   readFileSync,
   readSync,
+  realpathSync,
   renameSync,
   rmSync,
   watch,
   writeSync,
   type FSWatcher,
 } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 
 import { systemCodeOf } from './errors.ts';
 
@@ -99,6 +101,21 @@ export function watchPath(path: string, onChange: () => void): FSWatcher | undef
     return watch(path, { persistent: false }, onChange).on('error', () => undefined);
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * The one spelling of a directory's path, which need not exist yet: without symbolic links, trailing slashes and dots.
+ * Two processes that name the same directory otherwise mean the same one.
+ */
+export function canonicalDirectory(path: string): string {
+  const absolute = resolve(path);
+  try {
+    return realpathSync.native(absolute);
+  } catch (error) {
+    const parent = dirname(absolute);
+    if (systemCodeOf(error) !== 'ENOENT' || parent === absolute) throw error;
+    return join(canonicalDirectory(parent), basename(absolute));
   }
 }
 

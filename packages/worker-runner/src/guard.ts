@@ -16,6 +16,8 @@ import { runMarkOf } from './wrapper.ts';
 /** A run under guard. */
 export interface GuardedRun {
   readonly runDir: string;
+  /** The directory as it was named when the run was started, which its processes are known by. */
+  readonly markedDir: string;
   /** The epoch of the owner that asks; a later owner makes the guard keep away. */
   readonly epoch: number;
   /** When to kill, in ms since boot as /proc/uptime counts. */
@@ -125,8 +127,8 @@ function spawnGuard(listPath: string, { watchedPid, searchPath = '' }: GuardOpti
 
 /** First line: seconds between looks. Then a line a run: centiseconds of uptime, brand in bytes twice, next epoch, directory. */
 function formatList(runs: readonly GuardedRun[], pollMs: number): string {
-  const lines = runs.map(({ runDir, epoch, killAtUptimeMs }) => {
-    const brand = BigInt(runMarkOf(runDir).brand);
+  const lines = runs.map(({ runDir, markedDir, epoch, killAtUptimeMs }) => {
+    const brand = BigInt(runMarkOf(markedDir).brand);
     const deadline = Math.floor(killAtUptimeMs / 10);
     return `${deadline} ${brand * 512n} ${brand * 1024n} ${epoch + 1} ${runDir}\n`;
   });

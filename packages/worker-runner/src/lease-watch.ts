@@ -23,6 +23,8 @@ import type { Logger } from './step-sink.ts';
 /** A run whose lease is kept. */
 export interface KeptRun {
   readonly runDir: string;
+  /** The directory as it was named when the run was started; `runDir` by default. */
+  readonly markedDir?: string;
   /** The epoch of our ownership. */
   readonly epoch: number;
   readonly lease: StepLease;
@@ -92,6 +94,7 @@ export function createLeaseWatch(options: LeaseWatchOptions): LeaseWatch {
     const known = [...entries].filter((entry) => entry.isKnown);
     const runs = known.map((entry) => ({
       runDir: entry.run.runDir,
+      markedDir: entry.run.markedDir ?? entry.run.runDir,
       epoch: entry.run.epoch,
       killAtUptimeMs: entry.expiresAtUptimeMs - entry.margins.guardLeadMs,
     }));

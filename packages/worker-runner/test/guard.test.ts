@@ -64,7 +64,7 @@ async function startStep(root: string, name: string): Promise<string> {
 
 /** Due since the machine was started. */
 function due(runDir: string): GuardedRun {
-  return { runDir, epoch: 1, killAtUptimeMs: 0 };
+  return { runDir, markedDir: runDir, epoch: 1, killAtUptimeMs: 0 };
 }
 
 describe('a guard', () => {
