@@ -159,6 +159,26 @@ garbage
     expect(table.carries(777, runMarkOf('/runs/task/run-1'))).toBe(false);
   });
 
+  test('given a listing, when each of its processes is asked for its mark, ps is run once for all of them', () => {
+    let runs = 0;
+    const counted = createPsProcessTable((_file, args) => {
+      if (!args.includes('-E')) return LISTING;
+      runs += 1;
+      return runs < 3 ? ENVIRONMENTS : '  501 /bin/sh\n';
+    });
+    const mark = runMarkOf('/runs/task/run-1');
+    const ask = (): readonly boolean[] => [501, 777].map((pid) => counted.carries(pid, mark));
+    counted.list();
+
+    expect(ask()).toEqual([true, false]);
+    expect(runs).toBe(1);
+    counted.list();
+    expect(ask()).toEqual([true, false]);
+    expect(runs).toBe(2);
+    // Without a new listing nothing is known of anybody who was asked for before, or was not there.
+    expect(ask()).toEqual([false, false]);
+  });
+
   test('given output that is not understood, when listed, it is an error and not an empty table', () => {
     const german = createPsProcessTable(() => '  1  0  1 Ss  Mi. 29 Juli 15:37:10 2026  0:01,50  10240\n');
 
