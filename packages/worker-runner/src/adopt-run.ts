@@ -81,7 +81,7 @@ export async function adoptRun(
   const finished = readFinished(paths);
   if (finished !== undefined) return { kind: 'finished', result: Promise.resolve(finished) };
   const meta = openRun(paths, { clock: deps.clock }).meta();
-  if (meta.host !== deps.host.name && meta.host !== '') return { kind: 'foreign' };
+  if (isForeign(meta, deps.host)) return { kind: 'foreign' };
   const owner = readOwner(paths.runDir);
   const keeper = keeperOf(owner, meta);
   const isLookedAfter =
@@ -98,6 +98,16 @@ export async function adoptRun(
   const finishedSince = readFinished(paths);
   if (finishedSince !== undefined) return { kind: 'finished', result: Promise.resolve(finishedSince) };
   return takeOver(paths, meta, plan, deps, ends[0]);
+}
+
+/**
+ * Whether the processes of a run cannot be looked for here. In the boot it was prepared in they can, whatever the machine
+ * is called by now (decision 056).
+ */
+export function isForeign(meta: RunMeta, host: Host): boolean {
+  if (meta.host === host.name || meta.host === '') return false;
+  const bootId = parseIdentity(meta.versions?.[PREPARED_BY])?.bootId;
+  return bootId === undefined || bootId !== host.processes.bootId();
 }
 
 /** Whether this process is the run's owner; false when the run cannot be read, or is not there. */

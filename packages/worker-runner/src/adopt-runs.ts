@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 import { LoggingError, openRun, resolveRunPaths, type RunPaths } from '@conductor-run/logging';
 
-import { keeperOf, readFinished, type AdoptionKind } from './adopt-run.ts';
+import { isForeign, keeperOf, readFinished, type AdoptionKind } from './adopt-run.ts';
 import { messageOf, systemCodeOf, WorkerRunnerError } from './errors.ts';
 import type { Authorizer } from './event-channel.ts';
 import { canonicalDirectory, endsWith } from './files.ts';
@@ -273,8 +273,7 @@ function isReadable(runDir: string): boolean {
 /** What cannot be read may be ours. */
 function isOfHost(paths: RunPaths, host: Host): boolean {
   try {
-    const meta = openRun(paths).meta();
-    return meta.host === host.name || meta.host === '';
+    return !isForeign(openRun(paths).meta(), host);
   } catch {
     return true;
   }

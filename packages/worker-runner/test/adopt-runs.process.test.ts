@@ -1,7 +1,7 @@
 /** Which runs are adopted, and how they are let go of. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { createRealClock, type Clock } from '@conductor-run/clock';
@@ -129,5 +129,33 @@ describe('adoptRuns', () => {
     await first?.result;
     for (const runId of ['run-2', 'run-3'])
       for (const pid of membersOf(pathsOf(runId).runDir)) process.kill(pid, 'SIGKILL');
+  });
+
+  test('given a machine that has another name by now, its runs are adopted while the boot is theirs', async () => {
+    const { requestOf, runsDir, pathsOf, killSupervisor } = setupSupervised();
+    const steps = await Promise.all(['', ''].map(() => startSupervised(requestOf('sleep 300'), quick)));
+    for (const step of steps) step.detach();
+    await killSupervisor();
+    const bootId = createHost().processes.bootId() ?? '';
+    for (const { runId } of steps) {
+      const { metaPath } = pathsOf(runId);
+      const meta = JSON.parse(readFileSync(metaPath, 'utf8')) as { versions: { 'prepared-by': string } };
+      if (runId === 'run-2') meta.versions['prepared-by'] = meta.versions['prepared-by'].replace(bootId, 'x');
+      writeFileSync(metaPath, JSON.stringify({ ...meta, host: 'former-name' }));
+    }
+    const asked: string[] = [];
+
+    const adopted = await adoptRuns(runsDir, {
+      ...quick,
+      isWanted: (taskId) => asked.push(taskId) > 0,
+    });
+
+    const kinds = Object.fromEntries(adopted.map(({ paths, kind }) => [paths.runId, kind]));
+    expect(kinds).toEqual({ 'run-1': 'running', 'run-2': 'foreign' });
+    expect(asked).toEqual(['task']);
+    const first = adopted.find(({ kind }) => kind === 'running');
+    await first?.cancel?.();
+    await first?.result;
+    for (const pid of membersOf(pathsOf('run-2').runDir)) process.kill(pid, 'SIGKILL');
   });
 });

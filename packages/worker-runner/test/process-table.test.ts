@@ -1,6 +1,6 @@
 /** Who is alive, and who belongs to a run: on Linux for real, on macOS from recorded output of ps. */
 import { spawn } from 'node:child_process';
-import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { createRealClock } from '@conductor-run/clock';
@@ -43,6 +43,23 @@ describe('the process table of Linux', () => {
     process.kill(pid, 'SIGKILL');
     await until('its end', () => !isAlive(pid));
     expect(isProcessAlive(processes, { pid, startTime })).toBe(false);
+  });
+
+  test('given a container, when asked for the boot, its pid namespace is named too', () => {
+    const procDir = makeDirectory();
+    mkdirSync(join(procDir, 'self/ns'), { recursive: true });
+    mkdirSync(join(procDir, 'sys/kernel/random'), { recursive: true });
+    writeFileSync(join(procDir, 'sys/kernel/random/boot_id'), 'a-boot\n');
+    const bootIdIn = (namespace: string): string | undefined => {
+      rmSync(join(procDir, 'self/ns/pid'), { force: true });
+      symlinkSync(namespace, join(procDir, 'self/ns/pid'));
+      return createLinuxProcessTable(procDir).bootId();
+    };
+
+    expect(bootIdIn('pid:[4026531836]')).toBe('a-boot');
+    expect(bootIdIn('pid:[4026532201]')).toBe('a-boot pid:[4026532201]');
+    rmSync(join(procDir, 'self/ns/pid'));
+    expect(createLinuxProcessTable(procDir).bootId()).toBe('a-boot');
   });
 
   test('given a marked process, when asked, only its own run is named', async () => {
