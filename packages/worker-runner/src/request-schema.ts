@@ -6,7 +6,8 @@ import { isAbsolute } from 'node:path';
 
 import { z } from 'zod';
 
-import { WorkerRunnerError } from './errors.ts';
+import { messageOf, WorkerRunnerError } from './errors.ts';
+import { canonicalDirectory } from './files.ts';
 import type { StepIdentity, StepJob, StepRequest, StepSecret } from './request.ts';
 import { whyRefusedVariable } from './step-env.ts';
 
@@ -67,7 +68,7 @@ export interface CheckedRequest extends StepIdentity {
  */
 export function checkRequest(request: StepRequest): CheckedRequest {
   const parsed = requestSchema.safeParse(request);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) return withOneSpelling(parsed.data);
   const issue = parsed.error.issues[0];
   const path = issue === undefined || issue.path.length === 0 ? 'request' : issue.path.join('.');
   throw new WorkerRunnerError(
@@ -75,6 +76,22 @@ export function checkRequest(request: StepRequest): CheckedRequest {
     `Cannot run step, field "${path}": ${issue?.message ?? 'unreadable'}`,
     { cause: parsed.error },
   );
+}
+
+/** What a run's processes are known by is made of its path: whoever looks for them must spell it the same. */
+function withOneSpelling(request: CheckedRequest): CheckedRequest {
+  const { runtime } = request;
+  try {
+    const runsRootDir = canonicalDirectory(runtime.runsRootDir);
+    if (runsRootDir.includes('\n')) throw new TypeError(`it is "${runsRootDir}", with a line break`);
+    return { ...request, runtime: { ...runtime, runsRootDir } };
+  } catch (error) {
+    throw new WorkerRunnerError(
+      'invalid-request',
+      `Cannot run step, field "runtime.runsRootDir": ${messageOf(error)}, expected a directory or a place for one`,
+      { cause: error },
+    );
+  }
 }
 
 /** Ids become parts of paths and of git refs: the stricter rule of both. */

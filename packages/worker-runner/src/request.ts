@@ -12,7 +12,7 @@ export interface StepRuntime {
   readonly repoRoot?: string;
   /** The working directory of the step, absolute. */
   readonly worktreePath: string;
-  /** The directory all runs are kept under, absolute, outside of every work tree. */
+  /** The directory all runs are kept under, absolute, outside of every work tree. Links are followed: paths handed back have its real name. */
   readonly runsRootDir: string;
   /** Variables to set. `GIT_*`, `LD_*`, `DYLD_*`, `NODE_OPTIONS` and `CONDUCTOR_*` are refused. */
   readonly env?: Readonly<Record<string, string>>;

@@ -126,8 +126,8 @@ export function claimRun(
 ): boolean {
   const path = ownerPath(runDir, (former?.epoch ?? 0) + 1);
   const temporary = `${path}.${self.pid}.tmp`;
-  writePrivate(temporary, JSON.stringify({ ...self, socketPath }));
   try {
+    writePrivate(temporary, JSON.stringify({ ...self, socketPath }));
     linkSync(temporary, path);
     return true;
   } catch (error) {

@@ -128,14 +128,21 @@ export function followRun(
   let isDetached = false;
 
   const waitForResult = async (): Promise<StepResult> => {
+    let isWrittenAnew = false;
     for (;;) {
       try {
         await connection.call({ op: 'wait', taskId, runId });
       } catch (error) {
         if (isDetached || !isRecoverable(error)) throw error;
       }
-      const result = readStepResult(runDir);
-      if (result !== undefined) return result;
+      try {
+        const result = readStepResult(runDir);
+        if (result !== undefined) return result;
+      } catch (error) {
+        // A torn one is written anew by whoever adopts the run; one that stays unreadable is not.
+        if (isWrittenAnew) throw error;
+        isWrittenAnew = true;
+      }
       connection.close();
       connection = await reachSupervisor(paths.runsDir, access);
       // What is asked over a closed connection fails: see below.

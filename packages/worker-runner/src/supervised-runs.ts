@@ -286,9 +286,11 @@ async function keepAdopted(options: KeepAdoptedOptions): Promise<HeldLease | und
   };
   const kept = await watch.keep({
     runDir: join(options.runsDir, name.taskId, name.runId),
+    markedDir: join(plan.request.runtime.runsRootDir, name.taskId, name.runId),
     epoch,
     lease: { lease: plan.lease.lease, leaseMs: plan.lease.leaseMs },
     killGraceMs: plan.request.limits.killGraceSec * 1000,
+    isAtWork: true,
     onLost: (text, isUrgent) => end('lease_lost', text, isUrgent),
     onCancel: () => end('lease_cancelled', '', false),
   });
