@@ -12,6 +12,7 @@ import { addInitCommand } from './commands/init.ts';
 import { addJobsCommand } from './commands/jobs.ts';
 import { addLogsCommand } from './commands/logs.ts';
 import { addLeaderCommand, addNodesCommand } from './commands/nodes.ts';
+import { addReloadCommand } from './commands/reload.ts';
 import { addRunCommand } from './commands/run.ts';
 import { addRunsCommand } from './commands/runs.ts';
 import { addSimulateCommand } from './commands/simulate.ts';
@@ -54,6 +55,7 @@ const COMMANDS: readonly AddCommand[] = [
   addInitCommand,
   addStartCommand,
   addStatusCommand,
+  addReloadCommand,
   addRunCommand,
   addExecCommand,
   addEnqueueCommand,

@@ -1,18 +1,18 @@
 /**
- * Finds and reads `conductor.yaml` and resolves every setting: flag > environment > file > default.
- * Invariant: nothing outside this file reads the config file or `CONDUCTOR_*` variables.
+ * Makes the config of what `conductor.yaml` says and resolves every setting: flag > environment > file > default.
+ * Invariant: nothing outside this file reads `CONDUCTOR_*` variables, or what the file says.
  */
-import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 
-import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 
 import { type ArcpConfig, arcpSchema } from './arcp-config.ts';
+import { EMPTY_DIGEST, findConfigFile, readConfigFile } from './config-file.ts';
 import { ConductorError } from './errors.ts';
 import { isLoopback } from './http/guard.ts';
-import { type JobDefinition, jobsSchema } from './job-config.ts';
+import { type JobDefinition, jobsSchema, limitConcurrencyKeys } from './job-config.ts';
+import { name } from './job-parts.ts';
 import {
   environmentName,
   kebabCase,
@@ -31,6 +31,8 @@ export interface Config {
   readonly sources: Readonly<Record<keyof Settings, SettingSource>>;
   readonly jobs: ReadonlyMap<string, JobDefinition>;
   readonly arcp: ArcpConfig;
+  /** The same for files that say the same. */
+  readonly digest: string;
   /** The file that was read, `undefined` when there is none. */
   readonly configPath: string | undefined;
   /** Folder the config lies in, else the working directory: where jobs run and relative paths start. */
@@ -45,6 +47,8 @@ export interface ConfigInput {
   readonly flags: Readonly<Record<string, string | boolean | undefined>>;
   /** Value of `--config`. */
   readonly configPath?: string | undefined;
+  /** Whether to go without what the file says, because it cannot be understood: the place is the same. Default false. */
+  readonly isFileIgnored?: boolean;
 }
 
 /**
@@ -54,10 +58,14 @@ export interface ConfigInput {
  * @throws ConductorError with code `config-not-found` when `--config` names no file, and `config-invalid` for anything in it that is not understood
  */
 export function loadConfig(input: ConfigInput): Config {
-  const configPath = findConfig(input);
+  const configPath = findConfigFile(input.cwd, input.configPath);
   const rootDir = configPath === undefined ? input.cwd : path.dirname(configPath);
-  const file = configPath === undefined ? {} : parseFile(configPath);
-  const { jobs, arcp, ...fileSettings } = validate(file, configPath ?? '');
+  const { content, digest } =
+    configPath === undefined || input.isFileIgnored === true
+      ? { content: {}, digest: EMPTY_DIGEST }
+      : readConfigFile(configPath);
+  const { jobs, arcp, concurrencyKeys, ...fileSettings } = validate(content, configPath ?? '');
+  requireUsedKeys(jobs, concurrencyKeys, configPath ?? '');
 
   const values: Record<string, string | number> = {};
   const sources: Record<string, SettingSource> = {};
@@ -72,8 +80,9 @@ export function loadConfig(input: ConfigInput): Config {
   return {
     settings,
     sources: sources as Record<keyof Settings, SettingSource>,
-    jobs,
+    jobs: limitConcurrencyKeys(jobs, concurrencyKeys),
     arcp,
+    digest,
     configPath,
     rootDir,
   };
@@ -82,34 +91,6 @@ export function loadConfig(input: ConfigInput): Config {
 /** The JSON Schema of the config file, for editors. */
 export function configJsonSchema(): unknown {
   return z.toJSONSchema(fileSchema, { io: 'input', unrepresentable: 'any' });
-}
-
-/** The nearest config file at or above `cwd`, or the one that was named. */
-function findConfig(input: ConfigInput): string | undefined {
-  if (input.configPath !== undefined) {
-    const named = path.resolve(input.cwd, input.configPath);
-    if (existsSync(named)) return named;
-    throw new ConductorError('config-not-found', `Cannot read config "${named}": no such file`, {
-      hint: 'Name an existing file with --config, or leave the option away.',
-    });
-  }
-  for (let folder = input.cwd; ; folder = path.dirname(folder)) {
-    const found = CONFIG_NAMES.map((name) => path.join(folder, name)).find((file) => existsSync(file));
-    if (found !== undefined) return found;
-    if (folder === path.dirname(folder)) return undefined;
-  }
-}
-
-function parseFile(configPath: string): unknown {
-  try {
-    // JSON is YAML: one parser reads both, and its errors carry line and column.
-    return parseYaml(readFileSync(configPath, 'utf8')) ?? {};
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ConductorError('config-invalid', `Cannot read config "${configPath}": ${reason}`, {
-      cause: error,
-    });
-  }
 }
 
 function validate(file: unknown, configPath: string): z.output<typeof fileSchema> {
@@ -126,9 +107,8 @@ function describeIssue(issue: z.core.$ZodIssue, file: unknown): string[] {
   const where = issue.path.map(String).join('.');
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
-      const near = suggest(key, knownKeysAt(issue.path));
       const full = where === '' ? key : `${where}.${key}`;
-      return `"${full}" is not a known key${near === undefined ? '' : `, did you mean "${near}"?`}`;
+      return `"${full}" is not a known key${hintAtKey(key, issue.path)}`;
     });
   }
   const value: unknown = issue.path.reduce<unknown>(
@@ -139,6 +119,25 @@ function describeIssue(issue: z.core.$ZodIssue, file: unknown): string[] {
     value === undefined ? 'missing' : isSecret(where) ? HIDDEN : JSON.stringify(value, showServerOnly);
   return [`"${where === '' ? 'the file' : where}" is ${shown}, ${issue.message}`];
 }
+
+/** What is meant by a key that is none: the nearest one, or what we have in its place. */
+function hintAtKey(key: string, keyPath: readonly PropertyKey[]): string {
+  const isOfJob = keyPath.length === 2 && keyPath[0] === 'jobs';
+  if (isOfJob && WORDS_FOR_ORDER.has(key.toLowerCase().replaceAll(/[-_]/g, ''))) {
+    return ': `watch: { job: NAME }` runs a job after each success of another one, `steps` run in order within a job';
+  }
+  const near = suggest(key, knownKeysAt(keyPath));
+  return near === undefined ? '' : `, did you mean "${near}"?`;
+}
+
+/** How other tools say that one comes after another. */
+const WORDS_FOR_ORDER: ReadonlySet<string> = new Set([
+  'after',
+  'needs',
+  'requires',
+  'dependson',
+  'dependencies',
+]);
 
 /** Addresses may carry a key: of them a message shows the server. */
 function showServerOnly(_key: string, value: unknown): unknown {
@@ -238,6 +237,22 @@ function requireTokenBeyondLoopback(
   );
 }
 
+/** A limit that nobody is under is a slip of the pen. */
+function requireUsedKeys(
+  jobs: Config['jobs'],
+  limits: Readonly<Record<string, number>>,
+  configPath: string,
+): void {
+  const used = [...jobs.values()].flatMap((job) => job.concurrencyKey?.name ?? []);
+  const unused = Object.keys(limits).find((key) => !used.includes(key));
+  if (unused === undefined) return;
+  const near = suggest(unused, used);
+  throw new ConductorError(
+    'config-invalid',
+    `Cannot use config "${configPath}": no job has the concurrencyKey of "concurrencyKeys.${unused}"${near === undefined ? '' : `, did you mean "${near}"?`}`,
+  );
+}
+
 function isSecret(key: string): boolean {
   return settingKeys().some((each) => each === key && SETTINGS[each].isSecret === true);
 }
@@ -250,10 +265,13 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 const STANDBY_PRIORITY = 50;
-const CONFIG_NAMES = ['conductor.yaml', 'conductor.yml', 'conductor.json'];
 
 const fileSchema = z.strictObject({
   jobs: jobsSchema,
+  concurrencyKeys: z
+    .record(name, z.int().min(1).max(1_000))
+    .default({})
+    .describe('Tasks at once of all jobs that share a concurrencyKey, over all nodes; 1 for a key not named'),
   arcp: arcpSchema,
   ...Object.fromEntries(settingKeys().map((key) => [key, SETTINGS[key].schema.optional()])),
 });

@@ -14,6 +14,8 @@ export type CliOptions = Readonly<Record<string, string | boolean | undefined>>;
 export interface Context {
   readonly io: CliIo;
   readonly config: Config;
+  /** Reads the config anew, as it was read for this invocation; throws as `loadConfig` does. */
+  readonly readConfig: () => Config;
   readonly paint: Paint;
   /** Whether `--json` was given. */
   readonly json: boolean;
@@ -73,19 +75,24 @@ export function withApiOption(command: Command): Command {
  *
  * @param io - the outside world
  * @param options - what commander parsed, camel-case
+ * @param isFileIgnored - whether to go without what the config file says
  * @throws ConductorError as `loadConfig` does
  */
-export function createContext(io: CliIo, options: CliOptions): Context {
+export function createContext(io: CliIo, options: CliOptions, isFileIgnored = false): Context {
   const { config: configPath, json, api, ...flags } = options;
-  const config = loadConfig({
-    cwd: io.cwd,
-    env: io.env,
-    flags,
-    configPath: typeof configPath === 'string' ? configPath : undefined,
-  });
+  const readConfig = (): Config =>
+    loadConfig({
+      cwd: io.cwd,
+      env: io.env,
+      flags,
+      configPath: typeof configPath === 'string' ? configPath : undefined,
+      isFileIgnored,
+    });
+  const config = readConfig();
   return {
     io,
     config,
+    readConfig,
     paint: createPaint(io),
     json: json === true,
     apiUrl: typeof api === 'string' ? api : apiOfEnvironment(io),

@@ -17,6 +17,7 @@ export type ConductorErrorCode =
   | 'not-a-repository'
   | 'log-not-found'
   | 'daemon-running'
+  | 'daemon-not-found'
   | 'start-failed'
   | 'port-in-use'
   | 'token-invalid'

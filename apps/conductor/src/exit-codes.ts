@@ -12,6 +12,8 @@ export const EXIT: {
   readonly hurried: 3;
   /** `start`: the grace ran out and the running steps were ended. */
   readonly graceOver: 4;
+  /** `reload`: the config is in use, but for settings that are used after a restart only. */
+  readonly restartNeeded: 5;
   /**
    * The job cannot be claimed now: it runs elsewhere, waits for a retry, is paused (EX_TEMPFAIL of sysexits.h).
    * `start --run-once`: nothing could be planned, because another node leads or everything is paused.
@@ -29,6 +31,7 @@ export const EXIT: {
   usage: 2,
   hurried: 3,
   graceOver: 4,
+  restartNeeded: 5,
   refused: 75,
   timedOut: 124,
   lost: 125,

@@ -9,8 +9,10 @@ import type {
 } from '@conductor-run/job-store';
 import { type Authorizer, runStep, type StepRequest, type StepResult } from '@conductor-run/worker-runner';
 
+import { claimUnderLimits } from './claim-limits.ts';
 import type { Context } from './context.ts';
 import { formatDuration } from './duration.ts';
+import { toEnqueueRequest } from './enqueue-request.ts';
 import { ConductorError } from './errors.ts';
 import { EXIT } from './exit-codes.ts';
 import type { JobDefinition } from './job-config.ts';
@@ -44,9 +46,8 @@ export async function claimNow(
     workerId: `${settings.nodeId}/cli`,
     node: settings.nodeId,
     leaseMs: settings.jobLeaseMs,
-    maxConcurrent: job.concurrency,
   };
-  const result = await claimOrUndo(store, claim, { kind: job.name, key, retries: job.retry.max });
+  const result = await claimOrUndo(store, job, claim, toEnqueueRequest(job, key));
   if (result.outcome === 'claimed') return result.lease;
   const again = formatRelative(result.untilMs, context.io.clock.nowMs());
   const until = result.untilMs === undefined ? '' : ` (look again ${again})`;
@@ -60,6 +61,7 @@ export async function claimNow(
 /** A refused claim takes its raised watermark back: work that was refused must not run later, when nobody expects it. */
 async function claimOrUndo(
   store: SqliteJobStore,
+  job: JobDefinition,
   claim: ClaimRequest,
   raise: EnqueueRequest,
 ): Promise<ClaimResult> {
@@ -67,7 +69,7 @@ async function claimOrUndo(
   try {
     return await store.transaction((tx) => {
       tx.enqueue(raise);
-      const result = tx.claim(claim);
+      const result = claimUnderLimits(tx, job, claim);
       if (result.outcome === 'claimed') return result;
       refused = result;
       throw new Error('rolled back: the claim was refused');

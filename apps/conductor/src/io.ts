@@ -27,6 +27,8 @@ export interface CliIo {
    * @returns what removes the listener again
    */
   onSignal(listener: (signal: NodeJS.Signals) => void): () => void;
+  /** Whether the terminal this process was started from has been closed since; false when there was none. */
+  isTerminalClosed(): boolean;
   /**
    * From here on nothing ends because nobody reads what is printed: a pipe or terminal that was closed loses the text,
    * and the work goes on to its end and its exit code. For commands that do more than print.

@@ -1,10 +1,15 @@
 /** The `jobs:` part of the config file: what a user writes, and the plain definition the app works with. */
+import path from 'node:path';
+
 import { parseSchedule, type ScheduleSpec } from '@conductor-run/timed-jobs';
 import { z } from 'zod';
 
 import { parseDuration } from './duration.ts';
 import { ConductorError } from './errors.ts';
+import { command, name, variableName } from './job-parts.ts';
+import { type NotifyDefinition, notifySchema, toNotify } from './notify-config.ts';
 import { suggest } from './suggest.ts';
+import { findJobWatchTroubles, toWatch, type WatchDefinition, watchSchema } from './watch-config.ts';
 
 /** One step of a job, defaults filled in. */
 export interface StepDefinition {
@@ -16,30 +21,6 @@ export interface StepDefinition {
   /** Path of a test report the step leaves, relative to its working directory. */
   readonly testReport: string | undefined;
 }
-
-/** What a job watches: files below the config's folder, the commits of a ref, or an integer a command prints. */
-export type WatchDefinition =
-  | { readonly kind: 'files'; readonly globs: readonly string[] }
-  | { readonly kind: 'git'; readonly ref: string }
-  | { readonly kind: 'command'; readonly command: string | readonly string[] };
-
-/** What a job can tell: an attempt failed, succeeded after failures, needs a person, or was lost with its node. */
-export type NotifyEvent = (typeof NOTIFY_EVENTS)[number];
-
-/** Whom a job tells what. */
-export interface NotifyDefinition {
-  readonly on: readonly NotifyEvent[];
-  readonly target:
-    | { readonly kind: 'command'; readonly command: string | readonly string[] }
-    | {
-        readonly kind: 'webhook';
-        readonly url: string;
-        /** Names the variable that holds the key of the signature. */
-        readonly secretEnv: string;
-      };
-}
-
-const NOTIFY_EVENTS = ['failed', 'recovered', 'blocked', 'lost'] as const;
 
 /** One job, defaults filled in. */
 export interface JobDefinition {
@@ -64,6 +45,12 @@ export interface JobDefinition {
   };
   /** Tasks of this job that may run at once, over all nodes. */
   readonly concurrency: number;
+  /** Where its steps run, relative to the config's folder or the work tree; `undefined` runs them there. */
+  readonly cwd: string | undefined;
+  /** Higher ones start first when there is not room for all. */
+  readonly priority: number;
+  /** What limits it together with other jobs, and how many tasks of them all may run at once; `undefined` for nothing. */
+  readonly concurrencyKey: { readonly name: string; readonly max: number } | undefined;
   readonly checkpoint: {
     readonly everyMs: number | undefined;
     readonly gitDiff: boolean;
@@ -86,14 +73,6 @@ const duration = z.string().transform((text, context) => {
 });
 /** A limit of 0 would end what it limits before it began. */
 const limit = duration.refine((durationMs) => durationMs > 0, { error: 'expected a duration above 0' });
-const command = z.union([z.string().trim().min(1), z.array(z.string()).min(1)], {
-  error: 'expected a shell line or a list of the program and its arguments',
-});
-const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/, {
-  error: 'expected a letter or digit, then up to 62 letters, digits, - or _',
-});
-const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'expected a variable name' });
-
 const limits = {
   timeout: limit.optional().describe('Wall time a step may take, above 0'),
   idleTimeout: limit.optional().describe('How long a step may be silent, above 0'),
@@ -127,41 +106,6 @@ const schedule = z
     }
   });
 
-const watch = z
-  .strictObject({
-    files: z
-      .array(z.string().min(1))
-      .min(1)
-      .optional()
-      .describe('Globs below the config’s folder; one of files, git and command'),
-    git: z.string().min(1).optional().describe('A ref, whose commits are counted'),
-    command: command.optional().describe('Prints a whole number that grows'),
-  })
-  .refine((value) => Object.values(value).filter((each) => each !== undefined).length === 1, {
-    error: 'expected exactly one of files, git and command',
-  });
-
-const notify = z
-  .strictObject({
-    on: z.array(z.enum(NOTIFY_EVENTS)).min(1).describe('What to tell'),
-    command: command.optional().describe('Gets the notification as JSON on its standard input'),
-    webhook: z
-      .strictObject({
-        url: z
-          .url({ protocol: /^https?$/, error: 'expected an http or https address' })
-          .refine(hasNoCredentials, {
-            error: 'expected an address without a user and password: requests are signed with secretEnv',
-          })
-          .describe('Gets a POST with the notification as JSON'),
-        secretEnv: variableName.describe('Names the variable with the key of the signature'),
-      })
-      .optional()
-      .describe('A signed request; one of command and webhook'),
-  })
-  .refine((value) => (value.command === undefined) !== (value.webhook === undefined), {
-    error: 'expected exactly one of command and webhook',
-  });
-
 const job = z
   .strictObject({
     description: z.string().optional().describe('For people'),
@@ -173,9 +117,15 @@ const job = z
     command: command.optional().describe('The one step; one of command and steps'),
     steps: z.array(step).min(1).optional().describe('Steps in order; the first that fails ends the task'),
     testReport,
+    cwd: z
+      .string()
+      .min(1)
+      .refine(isBelow, { error: 'expected a relative path that stays below its folder' })
+      .optional()
+      .describe('Where its steps run, below the config’s folder or the work tree'),
     schedule: schedule.optional().describe('When it becomes due by itself'),
-    watch: watch.optional().describe('What makes it due when it changes'),
-    notify: notify.optional().describe('Whom to tell how attempts end'),
+    watch: watchSchema.optional().describe('What makes it due when it changes'),
+    notify: notifySchema.optional().describe('Whom to tell how attempts end'),
     worktree: z
       .strictObject({
         base: z.string().min(1).default('HEAD').describe('The commit it starts from'),
@@ -191,6 +141,15 @@ const job = z
       })
       .prefault({}),
     concurrency: z.int().min(1).max(1_000).default(1).describe('Tasks at once, over all nodes'),
+    priority: z
+      .int()
+      .min(-1_000)
+      .max(1_000)
+      .default(0)
+      .describe('Whose tasks start first when there is not room for all: the higher one, -1000 to 1000'),
+    concurrencyKey: name
+      .optional()
+      .describe('Jobs that share it share the limit that the file gives it in concurrencyKeys'),
     checkpoint: z
       .strictObject({
         every: limit.optional().describe('Also while a step runs, this often, above 0'),
@@ -223,16 +182,38 @@ const job = z
 export const jobsSchema: z.ZodType<ReadonlyMap<string, JobDefinition>> = z
   .record(name, job)
   .default({})
+  .superRefine((jobs, context) => {
+    for (const { job: jobName, message } of findJobWatchTroubles(jobs))
+      context.addIssue({ code: 'custom', path: [jobName, 'watch', 'job'], message });
+  })
   .transform(
     (jobs) =>
       new Map(Object.entries(jobs).map(([jobName, input]) => [jobName, toJobDefinition(jobName, input)])),
   );
 
-/** fetch refuses such an address, and says it aloud. */
-function hasNoCredentials(address: string): boolean {
-  if (!URL.canParse(address)) return true;
-  const { username, password } = new URL(address);
-  return username === '' && password === '';
+/**
+ * Gives shared concurrency keys the limits of the file.
+ *
+ * @param jobs - by name
+ * @param limits - by concurrency key; 1 for a key that is not in there
+ */
+export function limitConcurrencyKeys(
+  jobs: ReadonlyMap<string, JobDefinition>,
+  limits: Readonly<Record<string, number>>,
+): ReadonlyMap<string, JobDefinition> {
+  return new Map(
+    [...jobs].map(([jobName, definition]) => {
+      const key = definition.concurrencyKey;
+      if (key === undefined) return [jobName, definition];
+      return [jobName, { ...definition, concurrencyKey: { ...key, max: limits[key.name] ?? key.max } }];
+    }),
+  );
+}
+
+/** Neither absolute nor above where it starts. */
+function isBelow(folder: string): boolean {
+  const normal = path.posix.normalize(folder);
+  return !path.isAbsolute(folder) && normal !== '..' && !normal.startsWith('../');
 }
 
 /** A `command` becomes the one step `main`; a job's time limits are those of its steps. */
@@ -260,6 +241,9 @@ function toJobDefinition(jobName: string, input: z.output<typeof job>): JobDefin
       maxDelayMs: input.retry.maxDelay,
     },
     concurrency: input.concurrency,
+    cwd: input.cwd,
+    priority: input.priority,
+    concurrencyKey: input.concurrencyKey === undefined ? undefined : { name: input.concurrencyKey, max: 1 },
     checkpoint: {
       everyMs: input.checkpoint.every,
       gitDiff: input.checkpoint.gitDiff,
@@ -267,17 +251,6 @@ function toJobDefinition(jobName: string, input: z.output<typeof job>): JobDefin
     },
     env: input.env,
   };
-}
-
-function toWatch({ files, git, command }: z.output<typeof watch>): WatchDefinition {
-  if (files !== undefined) return { kind: 'files', globs: files };
-  if (git !== undefined) return { kind: 'git', ref: git };
-  return { kind: 'command', command: command ?? [] };
-}
-
-function toNotify({ on, command, webhook }: z.output<typeof notify>): NotifyDefinition {
-  if (webhook !== undefined) return { on, target: { kind: 'webhook', ...webhook } };
-  return { on, target: { kind: 'command', command: command ?? [] } };
 }
 
 /** The file's words for a schedule in those of timed-jobs, which checks that exactly one of cron, every and at is there. */

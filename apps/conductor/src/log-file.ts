@@ -3,7 +3,7 @@
  * Invariant: memory holds a block, the line under way and the lines that were asked for; a line still being written is
  * never given out.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 
 /** Whole lines of a file. */
 export interface ReadLines {
@@ -16,18 +16,15 @@ export interface ReadLines {
 /**
  * Reads the last lines that are wanted, and no further back than it takes.
  *
- * @param file - its path
+ * @param handle - the file; stays open
  * @param count - how many at most
  * @param isWanted - which ones count
- * @returns `undefined` when there is no such file
  */
 export async function readLastLines(
-  file: string,
+  handle: FileHandle,
   count: number,
   isWanted: (line: string) => boolean,
-): Promise<ReadLines | undefined> {
-  await using handle = await openIfThere(file);
-  if (handle === undefined) return undefined;
+): Promise<ReadLines> {
   const lines: string[] = [];
   let end: number | undefined;
   for await (const { bytes, at } of piecesBackwards(handle)) {
@@ -45,13 +42,11 @@ export async function readLastLines(
 /**
  * Reads a block of whole lines, more only when one line is longer than that.
  *
- * @param file - its path
- * @param offset - where to begin; a file that is shorter is another one by now and read from its start
- * @returns no lines when there are no more yet; `undefined` when there is no such file
+ * @param handle - the file; stays open
+ * @param offset - where to begin; a file that is shorter was emptied meanwhile and is read from its start
+ * @returns no lines when there are no more yet
  */
-export async function readLinesFrom(file: string, offset: number): Promise<ReadLines | undefined> {
-  await using handle = await openIfThere(file);
-  if (handle === undefined) return undefined;
+export async function readLinesFrom(handle: FileHandle, offset: number): Promise<ReadLines> {
   const { size } = await handle.stat();
   const start = size < offset ? 0 : offset;
   for (let length = BLOCK_BYTES; ; length *= 2) {
@@ -95,15 +90,6 @@ async function readAt(handle: FileHandle, position: number, length: number): Pro
     filled += bytesRead;
   }
   return bytes.subarray(0, filled);
-}
-
-async function openIfThere(file: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(file, 'r');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 const BLOCK_BYTES = 64 * 1024;

@@ -1,4 +1,6 @@
 /** The outside world of a real process. Nothing else in the app reads `process`. */
+import { closeSync, openSync } from 'node:fs';
+
 import { createRealClock } from '@conductor-run/clock';
 
 import type { CliIo } from './io.ts';
@@ -9,6 +11,7 @@ import type { CliIo } from './io.ts';
  * @returns what `runCli` takes; signals are listened to only while a command asks for them
  */
 export function createProcessIo(): CliIo {
+  const hadTerminal = hasTerminal();
   return {
     stdout: process.stdout,
     stderr: process.stderr,
@@ -24,6 +27,7 @@ export function createProcessIo(): CliIo {
         for (const signal of SIGNALS) process.off(signal, listener);
       };
     },
+    isTerminalClosed: () => hadTerminal && !hasTerminal(),
     outliveReader() {
       for (const stream of [process.stdout, process.stderr]) {
         stream.off('error', endQuietly);
@@ -41,6 +45,17 @@ export function endWithReader(): void {
 function endQuietly(error: NodeJS.ErrnoException): void {
   rethrowUnlessGone(error);
   process.exit(0);
+}
+
+/** Whether there is a terminal that controls us: a closed one can be opened no more. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error) return false;
+    throw error;
+  }
 }
 
 /** EPIPE is a pipe that nobody reads any more, EIO a terminal that was closed. */

@@ -7,6 +7,7 @@ import { ENDPOINTS, RAW_ENDPOINTS } from './api/endpoints.ts';
 import { createProgram } from './cli.ts';
 import { type CommandNode, describeCommand, flattenCommands } from './command-tree.ts';
 import { configJsonSchema } from './config.ts';
+import { STEP_VARIABLES } from './step-variables.ts';
 import { COMMAND_VIEWS, LINE_COMMANDS, schemaFile } from './views/command-views.ts';
 import { environmentName, kebabCase, SETTINGS, settingKeys } from './settings.ts';
 
@@ -37,9 +38,18 @@ ${table(
 
 Besides them: \`CONDUCTOR_API\` is \`--api\`, the daemon to ask instead of the files here, for every command that has the flag. \`NO_COLOR\` and \`FORCE_COLOR\` switch colours, \`TERM=dumb\` switches the progress line off.
 
+## Variables of a step
+
+Set by conductor for every step; a config cannot set them.
+
+${table(
+  ['variable', 'what it holds', 'when'],
+  STEP_VARIABLES.map(({ name, description, when = 'always' }) => [code(name), description, when]),
+)}
+
 ## Jobs in the config file
 
-Keys below \`jobs.<name>\`. Durations are texts such as \`90s\`, \`30m\` or \`1h30m\`.
+Keys below \`jobs.<name>\`; beside \`jobs\` there is \`concurrencyKeys\`, the limits of what jobs share by \`concurrencyKey\`, such as \`{ gpu: 2 }\`. Durations are texts such as \`90s\`, \`30m\` or \`1h30m\`.
 
 ${table(['key', 'type', 'default', 'what it is'], jobKeys())}
 
@@ -139,5 +149,6 @@ const SILENT_IO = {
   cwd: '/',
   clock: createRealClock(),
   onSignal: () => () => undefined,
+  isTerminalClosed: () => false,
   outliveReader: () => undefined,
 };

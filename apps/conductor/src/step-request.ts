@@ -1,5 +1,6 @@
 /** Turns a job definition into the requests worker-runner executes. Invariant: ids of one task and its runs are made here only. */
 import type { Clock } from '@conductor-run/clock';
+import type { Lease } from '@conductor-run/job-store';
 import type { StepRequest, StepSecret } from '@conductor-run/worker-runner';
 import { ulid } from 'ulid';
 
@@ -13,6 +14,8 @@ export interface TaskPlace {
   readonly taskId: string;
   /** From 1. */
   readonly attempt: number;
+  /** The claim: which one of its kind, and how new its input is. */
+  readonly lease: Pick<Lease, 'key' | 'watermark'>;
   /** Working directory of every step, absolute. */
   readonly workDir: string;
   /** The repository it belongs to; `undefined` takes no git diffs. */
@@ -65,6 +68,7 @@ export function createStepRequest(
     stepName: step.name,
     stepKind: 'shell',
     workerKind: 'shell',
+    job: { name: job.name, key: place.lease.key, watermark: place.lease.watermark },
     command: step.command,
     // A line, so that `read` in a shell takes it whole.
     ...(given.input !== undefined && { stdin: `${JSON.stringify(given.input)}\n` }),

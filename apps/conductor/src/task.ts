@@ -4,6 +4,7 @@
  * be known or written is left to the lease and to adoption.
  */
 import { mkdirSync } from 'node:fs';
+import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 
 import type { Clock } from '@conductor-run/clock';
@@ -208,9 +209,10 @@ async function preparePlace(
 ): Promise<TaskPlace> {
   const { settings, rootDir } = deps;
   const git = await findGitPlace(rootDir);
-  const base = { taskId, attempt: lease.attempt, runsDir: settings.runsDir };
+  const base = { taskId, attempt: lease.attempt, lease, runsDir: settings.runsDir };
   if (job.worktreeBase === undefined) {
-    return { ...base, workDir: rootDir, repoRoot: git?.repoRoot, baseRef: git?.headCommit };
+    const workDir = await findWorkDir(job, rootDir, rootDir);
+    return { ...base, workDir, repoRoot: git?.repoRoot, baseRef: git?.headCommit };
   }
   if (git?.headCommit === undefined) {
     throw new ConductorError(
@@ -226,8 +228,33 @@ async function preparePlace(
     name: taskId,
   });
   // The job's folder inside the repository is its folder inside the work tree.
-  const workDir = path.join(worktree.path, path.relative(git.repoRoot, rootDir));
+  const folder = path.join(worktree.path, path.relative(git.repoRoot, rootDir));
+  const workDir = await findWorkDir(job, folder, worktree.path);
   return { ...base, workDir, repoRoot: git.repoRoot, baseRef: worktree.baseCommit };
+}
+
+/** The folder a job's steps run in: below `folder`, and inside `top` wherever links lead. */
+async function findWorkDir(job: JobDefinition, folder: string, top: string): Promise<string> {
+  if (job.cwd === undefined) return folder;
+  const workDir = path.join(folder, job.cwd);
+  const state = await whyNoWorkDir(workDir, top);
+  if (state === undefined) return workDir;
+  throw new ConductorError(
+    'config-invalid',
+    `Cannot run job "${job.name}" in "${workDir}": it ${state}, expected a folder below "${top}"`,
+    { hint: 'Make the folder, or mend `cwd` of the job.' },
+  );
+}
+
+async function whyNoWorkDir(workDir: string, top: string): Promise<string | undefined> {
+  try {
+    const [real, realTop] = await Promise.all([realpath(workDir), realpath(top)]);
+    if (real !== realTop && !real.startsWith(realTop + path.sep)) return `leads to "${real}"`;
+    return (await stat(real)).isDirectory() ? undefined : 'is a file';
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 'is not there';
+    throw error;
+  }
 }
 
 /** A work tree goes when it holds nothing that exists nowhere else; `removeWorktree` decides that. */

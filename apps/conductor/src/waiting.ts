@@ -2,16 +2,17 @@
  * Why a job does not run right now, or that it does.
  * Invariant: the store answers, by a claim that is rolled back; nothing here decides whether a job may start.
  */
-import type { ClaimRefusal, ClaimResult, Job, SqliteJobStore } from '@conductor-run/job-store';
+import type { Attempt, ClaimRefusal, ClaimResult, Job, SqliteJobStore } from '@conductor-run/job-store';
 
+import { claimUnderLimits } from './claim-limits.ts';
 import type { JobDefinition } from './job-config.ts';
-import { type NodeState, toNodeState } from './node-state.ts';
+import { isConfigCurrent, type NodeState, toNodeState } from './node-state.ts';
 import { formatInstant, formatRelative } from './terminal/time.ts';
 
 /** What a job waits for. */
 export interface Waiting {
   /** The store's refusal, or why a job that may start has not. */
-  readonly state: ClaimRefusal | 'ready' | 'no_daemon' | 'no_room' | 'not_configured';
+  readonly state: ClaimRefusal | 'ready' | 'no_daemon' | 'older_config' | 'no_room' | 'not_configured';
   /** One sentence. */
   readonly text: string;
   /** When to look again, UTC ms. */
@@ -44,8 +45,9 @@ export async function explainWaiting(
     const nodes = (await store.nodes()).map((node) => toNodeState(node, nowMs));
     return explainReady(name, definition, nodes);
   }
+  const last = (await store.attempts(name, key, { limit: 1 })).at(-1);
   const isAllPaused = answer.reason === 'paused' && (await store.stats()).isPaused;
-  return explainRefusal(answer.reason, answer.untilMs, { name, definition, isAllPaused, nowMs, job });
+  return explainRefusal(answer.reason, answer.untilMs, { name, definition, isAllPaused, nowMs, job, last });
 }
 
 /** Claims and takes it back in one transaction: the answer is the one a worker would get, and nothing has happened. */
@@ -59,14 +61,8 @@ async function askForClaim(
   const takeBack = new Error('Cannot keep a claim that was only a question');
   try {
     await store.transaction((tx) => {
-      asked.answer = tx.claim({
-        kind: name,
-        key,
-        workerId: 'why',
-        leaseMs: 1,
-        create: false,
-        ...(definition !== undefined && { maxConcurrent: definition.concurrency }),
-      });
+      const claim = { kind: name, key, workerId: 'why', leaseMs: 1, create: false };
+      asked.answer = claimUnderLimits(tx, definition, claim);
       throw takeBack;
     });
   } catch (error) {
@@ -110,6 +106,10 @@ function explainReady(
     const hint = `conductor start runs a daemon; conductor run ${name} runs it here.`;
     return { ...base, state: 'no_daemon', text: 'is due, but no daemon is up', hint };
   }
+  if (live.every((node) => isConfigCurrent(node) === false)) {
+    const text = 'is due, but the daemon runs an older config';
+    return { ...base, state: 'older_config', text, hint: 'conductor reload' };
+  }
   if (full.length === live.length) {
     const rooms = full.map((node) => `${node.nodeId} ${node.running ?? 0} of ${node.maxParallel ?? 0}`);
     const hint = 'Raise --max-parallel, or start another daemon.';
@@ -124,10 +124,12 @@ interface RefusalFacts {
   readonly isAllPaused: boolean;
   readonly nowMs: number;
   readonly job: Job | undefined;
+  /** Its last attempt. */
+  readonly last: Attempt | undefined;
 }
 
 function explainRefusal(reason: ClaimRefusal, untilMs: number | undefined, facts: RefusalFacts): Waiting {
-  const { name, definition, isAllPaused, nowMs, job } = facts;
+  const { name, definition, isAllPaused, nowMs, job, last } = facts;
   const until = untilMs === undefined ? '' : `${formatInstant(untilMs)} (${formatRelative(untilMs, nowMs)})`;
   const explained = (text: string, hint?: string): Waiting => ({ state: reason, text, untilMs, hint });
   switch (reason) {
@@ -141,6 +143,12 @@ function explainRefusal(reason: ClaimRefusal, untilMs: number | undefined, facts
         `conductor jobs retry ${name} tries at once.`,
       );
     case 'retry_exhausted':
+      if (last?.outcome === 'lost') {
+        return explained(
+          `was lost with the process that ran it, which costs a retry, and has none left of ${job?.maxRetries ?? 0}`,
+          `conductor jobs retry ${name} tries again; with retry: { max: 1 } in the config a lost attempt is tried again by itself.`,
+        );
+      }
       return explained(
         `failed and has no retry left of ${job?.maxRetries ?? 0}`,
         `Mend the cause, then conductor jobs retry ${name}; newer input makes it due too.`,
@@ -148,9 +156,7 @@ function explainRefusal(reason: ClaimRefusal, untilMs: number | undefined, facts
     case 'not_due':
       return explained(`is due ${until}`);
     case 'concurrency_limit':
-      return explained(
-        `waits for another one of its kind to end: at most ${definition?.concurrency ?? 1} run at once`,
-      );
+      return explained(describeLimit(definition));
     case 'cancelled':
       return explained('was cancelled', `conductor jobs retry ${name} makes it due again.`);
     case 'up_to_date':
@@ -160,4 +166,12 @@ function explainRefusal(reason: ClaimRefusal, untilMs: number | undefined, facts
     case 'already_running':
       return explained('runs');
   }
+}
+
+/** A store's refusal does not say which of two limits it was. */
+function describeLimit(definition: JobDefinition | undefined): string {
+  const ofKind = `at most ${definition?.concurrency ?? 1} of its kind run at once`;
+  const shared = definition?.concurrencyKey;
+  const ofKey = shared === undefined ? '' : `, and ${shared.max} of all with concurrencyKey ${shared.name}`;
+  return `waits for another one to end: ${ofKind}${ofKey}`;
 }

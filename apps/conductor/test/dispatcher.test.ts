@@ -24,14 +24,19 @@ async function setup(maxParallel: number): Promise<{
     store,
     workerId: 'n',
     node: 'n',
-    limits: { long: 100, short: 100 },
-    maxParallel,
+    terms: () => ({
+      jobs: new Map([
+        ['long', { concurrency: 100, concurrencyKey: undefined, priority: 0 }],
+        ['short', { concurrency: 100, concurrencyKey: undefined, priority: 0 }],
+      ]),
+      maxParallel,
+      async runTask(lease) {
+        if (lease.kind === 'long') await ended;
+        await store.succeed(lease);
+      },
+    }),
     jobLeaseMs: 60_000,
     clock,
-    async runTask(lease) {
-      if (lease.kind === 'long') await ended;
-      await store.succeed(lease);
-    },
     onError: (error) => {
       throw error;
     },

@@ -18,6 +18,7 @@ function setup() {
     stdout,
     stderr: stdout,
     isTerminal: false,
+    isTerminalClosed: () => false,
     columns: 80,
     hasColor: false,
     env: {},

@@ -86,6 +86,7 @@ describe('--json', () => {
     for (const call of CALLS) await expectFit(scratch, fits, call);
     await expectFit(createScratch(), fits, ['init']);
     await expectCancelledRun(scratch, fits);
+    await expectReload(scratch, fits);
     expect(fits.size).toBe(commandsWithJson().length);
   });
 
@@ -95,7 +96,7 @@ describe('--json', () => {
     expect(readdirSync(SCHEMAS).toSorted()).toEqual(
       takesJson.map((command) => `${command.replaceAll(' ', '-')}.json`).toSorted(),
     );
-    const called = new Set([...CALLS.map(([command]) => command), 'init', 'runs cancel']);
+    const called = new Set([...CALLS.map(([command]) => command), 'init', 'runs cancel', 'reload']);
     expect(takesJson.filter((command) => !called.has(command))).toEqual([]);
   });
 
@@ -172,12 +173,26 @@ async function expectCancelledRun(scratch: Scratch, fits: Fits): Promise<void> {
   expect((await running.ended).exitCode).not.toBe(0);
 }
 
+/** A daemon that reads its config again. */
+async function expectReload(scratch: Scratch, fits: Fits): Promise<void> {
+  const daemon = scratch.start('start', '--local-api-port', '0');
+  await until('it can be asked', () => existsSync(path.join(scratch.dir, '.conductor/api')));
+  const answer = await until('it answers', async () => {
+    const asked = await callCli(scratch.dir, ['reload', '--json']);
+    return asked.exitCode === 0 ? asked : undefined;
+  });
+  expectDocuments(fits, 'reload', answer);
+  daemon.child.kill('SIGTERM');
+  expect((await daemon.ended).exitCode).toBe(0);
+}
+
 function commandsWithJson(): readonly string[] {
   const nowhere = new Writable();
   const io = {
     stdout: nowhere,
     stderr: nowhere,
     isTerminal: false,
+    isTerminalClosed: () => false,
     columns: 80,
     hasColor: false,
     env: {},

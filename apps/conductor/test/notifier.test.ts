@@ -2,9 +2,9 @@ import { createHmac } from 'node:crypto';
 import { createServer } from 'node:net';
 
 import { createRealClock } from '@conductor-run/clock';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 
-import { type Notifier, createNotifier } from '../src/daemon/notifier.ts';
+import { type NotificationOutcome, type Notifier, createNotifier } from '../src/daemon/notifier.ts';
 import type { Notification } from '../src/daemon/notification.ts';
 import type { JobDefinition } from '../src/job-config.ts';
 import { createReceiver } from './fixtures/receiver.ts';
@@ -14,6 +14,7 @@ const SECRET = 'a shared secret';
 
 function setup(url: string, over: { readonly maxWaiting?: number; readonly on?: readonly ['failed'] } = {}) {
   const log: { readonly message: string | undefined; readonly fields: object }[] = [];
+  const ended: NotificationOutcome[] = [];
   const note = (fields: object, message?: string): void => void log.push({ message, fields });
   const notifier = createNotifier({
     rootDir: '/',
@@ -21,6 +22,7 @@ function setup(url: string, over: { readonly maxWaiting?: number; readonly on?: 
     clock: createRealClock(),
     logger: { debug: note, info: note, warn: note, error: note },
     retryDelaysMs: [1, 1, 1],
+    onEnded: (_job, outcome) => void ended.push(outcome),
     ...over,
   });
   const job: JobDefinition = {
@@ -34,11 +36,14 @@ function setup(url: string, over: { readonly maxWaiting?: number; readonly on?: 
     worktreeBase: undefined,
     retry: { max: 0, backoff: 'fixed', delayMs: 0, maxDelayMs: 0 },
     concurrency: 1,
+    cwd: undefined,
+    priority: 0,
+    concurrencyKey: undefined,
     checkpoint: { everyMs: undefined, gitDiff: false, logTailLines: 1 },
     env: { pass: [], set: {}, secrets: [] },
   };
   const messages = (): readonly (string | undefined)[] => log.map(({ message }) => message);
-  return { notifier, job, log, messages, tell: (n: number) => tell(notifier, job, n) };
+  return { notifier, job, log, messages, ended, tell: (n: number) => tell(notifier, job, n) };
 }
 
 function tell(
@@ -54,6 +59,8 @@ function tell(
     job: job.name,
     key: 'default',
     attempt,
+    willRetry: false,
+    retriesLeft: 0,
     node: 'n',
     summary: 'Failed with exit code 3',
     taskDir: null,
@@ -109,14 +116,18 @@ describe('webhook', () => {
     expect(logged).not.toContain('hidden');
   });
 
-  test('given nobody listens and more than may wait, telling returns at once, the rest is dropped and logged', async () => {
-    const { notifier, messages, tell: tellOf } = setup('http://127.0.0.1:1/', { maxWaiting: 2 });
+  test('given nobody listens and more than may wait, telling returns at once, the rest is dropped, logged once and counted', async () => {
+    const { notifier, log, messages, ended, tell: tellOf } = setup('http://127.0.0.1:1/', { maxWaiting: 2 });
 
     for (let count = 1; count <= 5; count += 1) tellOf(count);
     const dropped = messages().filter((message) => message === 'notification.dropped').length;
     await notifier.stop(5_000);
 
-    expect(dropped).toBe(2);
+    expect(dropped).toBe(1);
+    expect(log.find(({ message }) => message === 'notification.dropped-in-all')?.fields).toEqual({
+      dropped: 2,
+    });
+    expect(ended.toSorted()).toEqual(['dropped', 'dropped', 'failed', 'failed', 'failed']);
     expect(messages().filter((message) => message === 'notification.failed')).toHaveLength(3);
   });
 
@@ -140,6 +151,31 @@ describe('webhook', () => {
     server.close();
 
     expect(messages()).toEqual(['notification.failed', 'notification.dropped']);
+  });
+
+  test('given one target that never answers and one that does, the other is told at once, in order, and stop is bounded', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const address = server.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const { url, received } = await createReceiver();
+    const { notifier, job, ended, tell: tellSilent } = setup(`http://127.0.0.1:${port}/`, { maxWaiting: 2 });
+    const target = { kind: 'webhook', url, secretEnv: 'HOOK_SECRET' } as const;
+    const other: JobDefinition = { ...job, name: 'other', notify: { on: ['failed'], target } };
+
+    // More than may wait for the silent one: it loses its own, and nobody else's.
+    for (let attempt = 1; attempt <= 6; attempt += 1) tellSilent(attempt);
+    for (let attempt = 1; attempt <= 3; attempt += 1) {
+      tell(notifier, other, attempt);
+      await until('it is told', () => ended.filter((each) => each === 'delivered').length === attempt);
+    }
+    expect(ended).toEqual(['dropped', 'dropped', 'dropped', 'delivered', 'delivered', 'delivered']);
+    await notifier.stop(10);
+
+    const told = received.map(({ body }) => (JSON.parse(body) as { attempt: number }).attempt);
+    expect(told).toEqual([1, 2, 3]);
+    expect(ended.slice(6)).toEqual(['failed', 'failed', 'failed']);
   });
 
   test('given an event the job does not ask for, nothing is sent', async () => {

@@ -18,6 +18,54 @@ function told(scratch: Scratch): readonly Told[] {
 const HOOK = 'notify: { on: [failed, recovered, blocked, lost], command: "cat >> told.log" }';
 
 describe('notify', () => {
+  test('given a job that asks for successes and its last failure alone, it hears of those, and every notification says whether it is tried again', async () => {
+    const words = '[succeeded, exhausted]';
+    const retry = 'retry: { max: 1, delay: 0s }';
+    const scratch = createScratch({
+      'conductor.yaml': `${TIMES}jobs:
+  last: { command: test -e good, ${retry}, notify: { on: ${words}, command: "cat >> told.log" } }
+  each: { command: exit 3, ${retry}, notify: { on: [failed], command: "cat >> each.log" } }
+`,
+    });
+    scratch.start('start');
+    await scratch.conductor('enqueue', 'last');
+    await scratch.conductor('enqueue', 'each');
+    await until('it is told of the last failure', () => told(scratch).length === 1);
+    await until('the other is told of both', () => linesOf(scratch, 'each.log').length === 2);
+    scratch.write({ good: '' });
+    await scratch.conductor('enqueue', 'last');
+    await until('it is told of the success', () => told(scratch).length === 2);
+
+    expect(told(scratch)).toMatchObject([
+      { event: 'exhausted', attempt: 2, willRetry: false, retriesLeft: 0 },
+      { event: 'succeeded', attempt: 3, willRetry: false, retriesLeft: 1 },
+    ]);
+    expect(linesOf(scratch, 'each.log').map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { event: 'failed', attempt: 1, willRetry: true, retriesLeft: 0 },
+      { event: 'failed', attempt: 2, willRetry: false, retriesLeft: 0 },
+    ]);
+  });
+
+  test('given a hook that hangs, the hooks of other jobs are told meanwhile, and the daemon stops all the same', async () => {
+    const scratch = createScratch({
+      'conductor.yaml': `${TIMES}jobs:
+  stuck: { command: exit 3, notify: { on: [failed], command: "sleep 100" } }
+  other: { command: exit 3, notify: { on: [failed], command: "cat >> told.log" } }
+`,
+    });
+    const daemon = scratch.start('start');
+    for (const key of ['a', 'b', 'c']) await scratch.conductor('enqueue', 'stuck', '--key', key);
+    await until('they have failed', () => logOf(scratch, 'job.recorded').length === 3);
+    await scratch.conductor('enqueue', 'other');
+    await until('the other is told', () => told(scratch).length === 1);
+    expect(logOf(scratch, 'notification.failed')).toEqual([]);
+
+    daemon.child.kill('SIGTERM');
+
+    expect((await daemon.ended).exitCode).toBe(0);
+    expect(logOf(scratch, 'notification.failed')).toHaveLength(3);
+  });
+
   test('given a job that fails and then succeeds, its hook is told of both, and a success after a success goes without saying', async () => {
     const scratch = createScratch({
       'conductor.yaml': `${TIMES}jobs:\n  flaky: { command: test -e good, ${HOOK} }\n`,

@@ -1,3 +1,6 @@
+import { mkdirSync, symlinkSync } from 'node:fs';
+import path from 'node:path';
+
 import { describe, expect, test } from 'vitest';
 
 import { watchSlotName } from '../src/daemon/watchers.ts';
@@ -33,6 +36,20 @@ describe('conductor start --run-once', () => {
       recorded: null,
       runId: null,
     });
+  });
+
+  test('given a log on a full disk, the work is done all the same, and stderr is told', async () => {
+    const scratch = createScratch({ 'conductor.yaml': `${STEADY_TIMES}jobs:\n  job: { command: 'true' }\n` });
+    const logsDir = path.join(scratch.dir, '.conductor/logs');
+    mkdirSync(logsDir, { recursive: true });
+    symlinkSync('/dev/full', path.join(logsDir, 'daemon.log'));
+    await scratch.conductor('enqueue', 'job');
+
+    const result = await scratch.conductor('start', '--run-once');
+
+    expect(result.exitCode).toBe(0);
+    expect(result.stderr).toContain(`Cannot write the log "${logsDir}/daemon.log": ENOSPC`);
+    expect(result.stdout).toContain('succeeded');
   });
 
   test('given a work tree and no repository, the line says so, and the exit code is 1', async () => {

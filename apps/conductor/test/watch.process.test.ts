@@ -146,6 +146,6 @@ describe('the watch of the config', () => {
     const { exitCode, stderr } = await scratch.conductor('config', 'check');
 
     expect(exitCode).toBe(2);
-    expect(stderr).toContain('expected exactly one of files, git and command');
+    expect(stderr).toContain('expected exactly one of files, git, command and job');
   });
 });

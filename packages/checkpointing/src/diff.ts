@@ -11,7 +11,7 @@ import {
   type SnapshotOptions,
   type Workbench,
 } from './snapshot-source.ts';
-import { listTreeChanges, patchOfPath, totalsOf, type TreeChange } from './tree-diff.ts';
+import { createPatchFile, listTreeChanges, patchOfPath, totalsOf, type TreeChange } from './tree-diff.ts';
 
 /** How to compare. */
 export interface DiffOptions extends SnapshotOptions {
@@ -52,6 +52,12 @@ export interface CheckpointDiff {
    * @param file - one of `files`
    */
   patch(file: RecordedPath): Promise<string>;
+  /**
+   * Writes the patch of all files, exact to the byte and not redacted, as `git apply` takes it. Opens the repository again.
+   *
+   * @param path - a file that is not there yet; it appears whole (0600) or not at all
+   */
+  writePatch(path: string): Promise<void>;
 }
 
 /**
@@ -86,6 +92,11 @@ export async function diffCheckpoints(
       withWorkbench(repository, options, async (bench) => {
         const [from, to] = await treesOf(bench, sides, options);
         return redactor.redact(await patchOfPath(bench.view, from, to, recordedToBytePath(file)));
+      }),
+    writePatch: (path) =>
+      withWorkbench(repository, options, async (bench) => {
+        const [from, to] = await treesOf(bench, sides, options);
+        await createPatchFile(bench.view, path).finish(from, to);
       }),
   };
 }

@@ -12,7 +12,14 @@ export {
   type UnreadableRun,
 } from './list-runs.ts';
 export type { LinesOptions } from './log-lines.ts';
-export { createLogger, type AppLogger, type Logger, type LoggerOptions } from './logger.ts';
+export { listRotatedLogs } from './log-rotation.ts';
+export {
+  createLogger,
+  type AppLogger,
+  type LogFileDestination,
+  type Logger,
+  type LoggerOptions,
+} from './logger.ts';
 export {
   pruneRuns,
   type PrunedRun,

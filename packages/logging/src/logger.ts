@@ -1,10 +1,13 @@
 /**
  * The pino set-up of the app: JSON lines to a file or stderr, readable lines for a terminal, no secrets in either.
- * Invariant: nothing is written that did not pass the redactor.
+ * Invariant: nothing is written that did not pass the redactor, and no call fails because a line cannot be written.
  */
 import { createRealClock, type Clock } from '@conductor-run/clock';
 import { pino, type DestinationStream, type Level } from 'pino';
 
+import { createAppendedLog, type LineTarget } from './appended-log.ts';
+import { hasSystemCode, LoggingError } from './errors.ts';
+import { createLineSink, createStderrTarget } from './line-sink.ts';
 import { prettyLine } from './pretty-line.ts';
 import { createRedactor, type Redactor } from './redactor.ts';
 
@@ -24,8 +27,31 @@ export interface Logger {
 export interface AppLogger extends Logger {
   /** A logger that adds `fields` to every line. */
   child(fields: object): Logger;
-  /** Writes what is buffered. Lines go out synchronously, so only a file on a slow disk notices. */
+  /**
+   * Tells in the log how many lines were dropped, if some were and it can be written again. Lines themselves go out
+   * synchronously, so there is nothing else to wait for. Never throws, never hangs; call it at the end of the program.
+   */
   flush(): void;
+}
+
+/** A log file. Several processes may append to the same, each with a logger of its own and the same settings. */
+export interface LogFileDestination {
+  /** Its path; appended to, made with its directory when absent. */
+  readonly file: string;
+  /**
+   * How large it may grow, in bytes, at least 1,024, before it is renamed to `<file>.<number>-<random>` and begun anew;
+   * Infinity for ever. The next logger to write begins it, and all others follow with their first line a second later,
+   * so it may be larger by what they write in that second. A process killed in between leaves nothing to mend.
+   *
+   * @defaultValue Infinity
+   */
+  readonly maxBytes?: number;
+  /**
+   * How many of the renamed files stay, the newest; an integer of at least 1.
+   *
+   * @defaultValue 4
+   */
+  readonly keep?: number;
 }
 
 /** How lines are written. */
@@ -37,11 +63,11 @@ export interface LoggerOptions {
    */
   readonly level?: Level | 'silent';
   /**
-   * Where lines go: stderr, or a file that is appended to (made with its directory when absent).
+   * Where lines go: stderr, or a file.
    *
    * @defaultValue stderr
    */
-  readonly destination?: 'stderr' | { readonly file: string };
+  readonly destination?: 'stderr' | LogFileDestination;
   /**
    * Readable lines instead of JSON. Pass whether stderr is a terminal (`process.stderr.isTTY`).
    *
@@ -72,19 +98,33 @@ export interface LoggerOptions {
  * Makes the app's logger. Fields called `token`, `password`, `secret`, `apiKey`, `authorization` or `cookie`, also one
  * and two levels down, are replaced whatever their value.
  *
+ * A line that cannot be written, as on a full disk, is dropped and counted: the call returns as ever, stderr is told
+ * (once a minute at most), and the first line that can be written again comes after a warning `log.lines-dropped` with
+ * the number as `droppedCount`.
+ *
  * @param options - where lines go and which
+ * @throws {@link LoggingError} with code `write-failed` when the file cannot be opened for another reason than a full disk
+ * @throws RangeError when `maxBytes` or `keep` is out of its range
  */
 export function createLogger(options: LoggerOptions = {}): AppLogger {
   const { level = 'info', destination = 'stderr', pretty = false, fields = {} } = options;
   const { clock = createRealClock(), redactor = createRedactor() } = options;
-  const sink = pino.destination(
-    destination === 'stderr'
-      ? { fd: 2, sync: true }
-      : { dest: destination.file, mkdir: true, sync: true, mode: 0o600 },
-  );
-  const stream: DestinationStream = {
-    write: (line) => void sink.write(redactLine(line, redactor, pretty)),
+  const toBytes = (line: string): Uint8Array => redactLine(line, redactor, pretty);
+  const warning = (msg: string, error: unknown, more: object): Uint8Array => {
+    const message = error instanceof Error ? error.message : String(error);
+    const entry = { level: WARN, time: clock.nowMs(), ...fields, ...more, err: { message }, msg };
+    return toBytes(`${JSON.stringify(entry)}\n`);
   };
+  const target =
+    destination === 'stderr'
+      ? createStderrTarget()
+      : openLog(destination, clock, (error) => warning('log.rotation-failed', error, {}));
+  const sink = createLineSink({
+    target,
+    clock,
+    linesDropped: (droppedCount, error) => warning('log.lines-dropped', error, { droppedCount }),
+  });
+  const stream: DestinationStream = { write: (line) => sink.write(toBytes(line)) };
   const logger = pino(
     {
       level,
@@ -100,17 +140,50 @@ export function createLogger(options: LoggerOptions = {}): AppLogger {
     warn: (entry, message) => logger.warn(entry, message),
     error: (entry, message) => logger.error(entry, message),
     child: (entry) => logger.child(entry),
-    flush: () => sink.flushSync(),
+    flush: () => sink.flush(),
   };
 }
 
-/** Redacts the values, not the JSON text: a replacement must not run over a quote. */
-function redactLine(line: string, redactor: Redactor, pretty: boolean): string {
-  if (!pretty && !redactor.contains(Buffer.from(line))) return line;
-  const entry = redactor.redactValue(JSON.parse(line) as Record<string, unknown>);
-  return pretty ? prettyLine(entry) : `${JSON.stringify(entry)}\n`;
+/** Opened at once, so that a path that cannot be one is refused before anything else happens. */
+function openLog(
+  { file, maxBytes = Infinity, keep = 4 }: LogFileDestination,
+  clock: Clock,
+  rotationFailed: (error: unknown) => Uint8Array,
+): LineTarget {
+  if (maxBytes !== Infinity) requireAtLeast('maxBytes', maxBytes, LEAST_MAX_BYTES);
+  requireAtLeast('keep', keep, 1);
+  const log = createAppendedLog({ file, maxBytes, keep, clock, rotationFailed });
+  try {
+    log.open();
+  } catch (error) {
+    // A program that starts on a full disk has a log as soon as there is room.
+    if (!hasSystemCode(error, 'ENOSPC') && !hasSystemCode(error, 'EDQUOT')) {
+      throw new LoggingError('write-failed', `Cannot open log "${file}": expected a file to append to`, {
+        cause: error,
+      });
+    }
+  }
+  return log;
 }
 
+function requireAtLeast(setting: string, value: number, least: number): void {
+  if (!Number.isSafeInteger(value) || value < least) {
+    throw new RangeError(
+      `Cannot create logger: ${setting} is "${value}", expected an integer of at least ${least}`,
+    );
+  }
+}
+
+/** Redacts the values, not the JSON text: a replacement must not run over a quote. */
+function redactLine(line: string, redactor: Redactor, pretty: boolean): Uint8Array {
+  const bytes = Buffer.from(line);
+  if (!pretty && !redactor.contains(bytes)) return bytes;
+  const entry = redactor.redactValue(JSON.parse(line) as Record<string, unknown>);
+  return Buffer.from(pretty ? prettyLine(entry) : `${JSON.stringify(entry)}\n`);
+}
+
+const WARN = 40;
+const LEAST_MAX_BYTES = 1_024;
 const SECRET_NAMES = [
   'token',
   'password',

@@ -63,7 +63,9 @@ class RunDirectoryWriter implements RunWriter {
 
   event(event: NewLifecycleEvent): LifecycleEvent {
     this.#requireOpen('add an event to');
-    const clean = this.#settings.redactor?.redactValue(event) ?? event;
+    // Programs go by these words, also where somebody's secret is the same word.
+    const { type, level, ...said } = event;
+    const clean = { ...(this.#settings.redactor?.redactValue(said) ?? said), type, ...(level && { level }) };
     return this.#attempt(() => {
       // Events and chunks share one sequence: what was written before the event comes before it.
       this.#output.flush();
@@ -88,7 +90,8 @@ class RunDirectoryWriter implements RunWriter {
     const from = this.#store.current();
     // Another call may have moved the status meanwhile.
     isMove(this.paths, from, patch);
-    const clean = this.#settings.redactor?.redactValue(patch) ?? patch;
+    const { status, ...said } = patch;
+    const clean = { ...(this.#settings.redactor?.redactValue(said) ?? said), ...(status && { status }) };
     const next = this.#withCounters(applyPatch(from, clean, this.#settings.clock.nowMs()));
     if (isProgressOnly(patch)) await this.#writeSoon(next);
     else this.#attempt(() => this.#writeNow(next, isEnd));

@@ -95,6 +95,20 @@ describe('createRun', () => {
     expect(readdirSync(paths.runsDir)).toEqual([]);
   });
 
+  test('given a secret that is one of our own words, the record still says what happened', async () => {
+    const { writer, paths } = await setup({
+      redactor: createRedactor({ secrets: { A: 'completed', B: 'running' } }),
+    });
+
+    writer.event({ type: 'step_completed', message: 'It completed' });
+    await writer.updateState({ status: 'running' });
+    await writer.updateState({ status: 'completed', summary: 'It completed' });
+
+    const [event] = await openRun(paths).events();
+    expect(event).toMatchObject({ type: 'step_completed', message: 'It [redacted:A]' });
+    expect(openRun(paths).state()).toMatchObject({ status: 'completed', summary: 'It [redacted:A]' });
+  });
+
   test('given a closed writer, every call says so and closing again is fine', async () => {
     const { writer } = await setup();
     await writer.close();

@@ -31,7 +31,21 @@ export class TimedJobsError extends Error {
   }
 }
 
-/** @internal Whatever was thrown, as an Error. */
+/**
+ * @internal Whatever was thrown, as an Error whose name, message and stack can be read. Never throws: a value without a
+ * text form, or an error whose fields throw, becomes an error that says so.
+ */
 export function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
+  try {
+    if (!(thrown instanceof Error)) return new Error(String(thrown), { cause: thrown });
+    const { name, message, stack } = thrown;
+    if (isText(name) && isText(message) && (stack === undefined || isText(stack))) return thrown;
+  } catch {
+    // Nothing of it can be trusted, so nothing of it is handed on.
+  }
+  return new Error(`Something that cannot be shown as text was thrown, of type "${typeof thrown}"`);
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string';
 }

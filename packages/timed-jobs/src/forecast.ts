@@ -1,10 +1,10 @@
 /**
  * What will become of slots, and what a slot is: pure functions of schedule, cursor and time.
- * Invariant: a forecast of a due slot says what `planSlots` says, since it asks it.
+ * Invariant: a forecast of a due slot says what `planSlots` says, since both are the same steps.
  */
 
 import {
-  planSlots,
+  planSteps,
   type PlannedDecision,
   type SlotDecision,
   type SlotReason,
@@ -78,12 +78,13 @@ export function forecast(
 ): readonly ForecastSlot[] {
   const { nowMs = fromMs, cursorMs, limit = 1_000 } = state;
   const { name, delayMs } = schedule;
-  const overdue = cursorMs === undefined ? [] : planSlots({ ...state, schedule, cursorMs, nowMs });
+  const overdue = cursorMs === undefined ? [] : planSteps({ ...state, schedule, cursorMs, nowMs });
   const list: ForecastSlot[] = [];
   const isNowAsked = nowMs >= fromMs && nowMs < toMs;
   for (const planned of overdue) {
-    const isSlotAsked = planned.slotMs >= fromMs && planned.firstSlotMs < toMs;
-    if (isNowAsked || isSlotAsked) list.push({ ...planned, schedule: name, firesAtMs: nowMs });
+    if (planned === undefined) continue;
+    if (list.length >= limit || (!isNowAsked && planned.firstSlotMs >= toMs)) break;
+    if (isNowAsked || planned.slotMs >= fromMs) list.push({ ...planned, schedule: name, firesAtMs: nowMs });
   }
 
   // With a cursor, a slot of this very instant is among the overdue.
@@ -158,7 +159,7 @@ export function explainSlot(
     return { status: 'not-a-slot', reason: 'before-first-seen', nextSlotMs: schedule.nextAfter(nowMs) };
   }
   const entries = isOverdue
-    ? forecast(schedule, slotMs, slotMs + 1, { ...state, cursorMs })
+    ? forecast(schedule, slotMs, slotMs + 1, { ...state, cursorMs, limit: Infinity })
     : forecast(schedule, slotMs, slotMs + 1, { ...state, cursorMs: undefined });
   const entry = entries.find((candidate) => candidate.firstSlotMs <= slotMs && candidate.slotMs >= slotMs);
   if (entry === undefined) return { status: 'not-a-slot', reason: 'between-slots', nextSlotMs };

@@ -1,9 +1,11 @@
 /**
  * What to do with the slots that are due: a pure function of schedule, cursor and time.
- * Invariant: the decisions of one plan cover every slot in (cursor, now] exactly once, oldest first.
+ * Invariant: the decisions of one plan cover every slot in (cursor, now] exactly once, oldest first, and what is held of
+ * them does not grow with their number.
  */
 
 import type { Schedule } from './schedule.ts';
+import { lastSlotBefore, nthNewestOpenSlot } from './slot-search.ts';
 
 /** What became of a slot: it ran, a newer slot ran for it, or nothing did. `anchored` marks where a schedule began. */
 export type SlotDecision = 'ran' | 'coalesced' | 'skipped' | 'anchored';
@@ -73,7 +75,7 @@ export interface PlannedDecision {
   readonly slotMs: number;
   /** The first of the slots, UTC ms; equal to `slotMs` for one. */
   readonly firstSlotMs: number;
-  /** How many slots; slots outside the catch-up window are not counted beyond 1,000. */
+  /** How many slots: counted up to 100,000, outside the catch-up window up to 1,000; more slots show that number. */
   readonly slotCount: number;
   /** What is to become of them. */
   readonly decision: SlotDecision;
@@ -82,12 +84,23 @@ export interface PlannedDecision {
 }
 
 /**
- * Decides every slot that is due.
+ * Decides every slot that is due. Takes no longer for a long catch-up window than for 100,000 slots, unless blackouts
+ * cut it to pieces.
  *
  * @param input - schedule, cursor, now, and what else is known
  * @returns decisions, oldest first; empty when nothing is due
  */
 export function planSlots(input: PlanInput): readonly PlannedDecision[] {
+  const plan: PlannedDecision[] = [];
+  for (const planned of planSteps(input)) if (planned !== undefined) plan.push(planned);
+  return plan;
+}
+
+/**
+ * @internal What {@link planSlots} decides, one decision after another; `undefined` each time a turn's worth of slots was
+ * looked at, so that others may have theirs.
+ */
+export function planSteps(input: PlanInput): Iterable<PlannedDecision | undefined> {
   const { schedule, cursorMs, nowMs } = input;
   const dueMs = nowMs - schedule.delayMs;
   const firstMs = schedule.nextAfter(cursorMs);
@@ -97,15 +110,18 @@ export function planSlots(input: PlanInput): readonly PlannedDecision[] {
   const windowStartMs = dueMs - Math.max(schedule.catchUpWindowMs, schedule.graceMs);
   // The common case, a node that keeps up, allocates one record.
   if (isSingle && firstMs >= windowStartMs) return [decideAlone(input, firstMs, dueMs)];
+  return decideMany(input, firstMs, windowStartMs, dueMs);
+}
 
-  const plan: PlannedDecision[] = [];
-  let openMs = cursorMs;
+/** The slots from `firstMs` to `dueMs`. */
+function* decideMany(input: PlanInput, firstMs: number, windowStartMs: number, dueMs: number): PlanSteps {
+  let openMs = input.cursorMs;
   if (firstMs < windowStartMs) {
-    const stale = staleRange(schedule, firstMs, windowStartMs);
-    plan.push(stale);
+    const stale = staleRange(input.schedule, firstMs, windowStartMs);
+    yield stale;
     openMs = stale.slotMs;
   }
-  return plan.concat(decideOpen(input, openMs, dueMs));
+  yield* decideOpen(input, openMs, dueMs);
 }
 
 /** One slot, as if it were the only one. */
@@ -117,66 +133,94 @@ function decideAlone(input: PlanInput, slotMs: number, dueMs: number): PlannedDe
 }
 
 /** The slots from `openMs` to `dueMs`, all inside the window. */
-function decideOpen(input: PlanInput, openMs: number, dueMs: number): readonly PlannedDecision[] {
+function* decideOpen(input: PlanInput, openMs: number, dueMs: number): PlanSteps {
   const { schedule } = input;
-  const slots: number[] = [];
-  const isBlackedOut: boolean[] = [];
-  let candidateCount = 0;
+  const runCount = schedule.catchUp === 'all' ? schedule.catchUpMax : 1;
+  const runsFromMs = yield* nthNewestOpenSlot(schedule, openMs, dueMs, runCount);
+  let range: Range | undefined;
+  let hasRun = false;
+  let lookedAt = 0;
   for (
     let slotMs = schedule.nextAfter(openMs);
     slotMs !== undefined && slotMs <= dueMs;
     slotMs = schedule.nextAfter(slotMs)
   ) {
-    const blackedOut = schedule.isBlackedOut(slotMs);
-    slots.push(slotMs);
-    isBlackedOut.push(blackedOut);
-    if (!blackedOut) candidateCount += 1;
-  }
-
-  const ranges = createRanges();
-  let rank = candidateCount;
-  let hasRun = false;
-  for (const [index, slotMs] of slots.entries()) {
-    if (isBlackedOut[index] === true) {
-      ranges.add(slotMs, SKIPPED_BLACKOUT);
-      continue;
+    lookedAt += 1;
+    if (lookedAt % SLOTS_PER_TURN === 0) yield undefined;
+    const outcome = decideOne(input, slotMs, dueMs, runsFromMs, hasRun);
+    const [decision, reason] = outcome;
+    if (decision === 'ran') hasRun = true;
+    if (range !== undefined && isSameFate(range, outcome)) {
+      range.slotMs = slotMs;
+      range.slotCount = Math.min(range.slotCount + 1, COUNTED_SLOTS);
+    } else {
+      if (range !== undefined) yield range;
+      range = { slotMs, firstSlotMs: slotMs, slotCount: 1, decision, reason };
     }
-    rank -= 1;
-    const outcome = decideRanked({ ...input, isPreviousOpen: hasRun }, slotMs, dueMs, rank);
-    if (outcome[0] === 'ran') hasRun = true;
-    ranges.add(slotMs, outcome);
+    if (range.slotCount === COUNTED_SLOTS) {
+      const untilMs = Math.min(steadyUntil(input, slotMs, dueMs, runsFromMs), dueMs + 1);
+      slotMs = lastSlotBefore(schedule, slotMs, untilMs);
+      range.slotMs = slotMs;
+    }
   }
-  return ranges.list();
+  if (range !== undefined) yield range;
 }
 
-interface RankedInput extends PlanInput {
-  /** A slot of this very plan runs before this one. */
-  readonly isPreviousOpen: boolean;
+/** Consecutive slots with the same outcome are one decision; a run stands alone. */
+function isSameFate(range: Range, [decision, reason]: Outcome): boolean {
+  return decision !== 'ran' && range.decision === decision && range.reason === reason;
 }
 
-/** A slot with `newerCount` open slots after it that are not blacked out. */
-function decideRanked(input: RankedInput, slotMs: number, dueMs: number, newerCount: number): Outcome {
-  const { schedule, isPreviousOpen } = input;
-  if (input.isPaused === true) return ['skipped', 'paused'];
-  if (schedule.catchUp === 'all') {
-    if (newerCount >= schedule.catchUpMax) return ['skipped', 'missed'];
-    if (schedule.overlap === 'skip' && isPreviousOpen) return ['skipped', 'overlap'];
+/** A slot among others; those from `runsFromMs` on may run, those before have newer ones to run for them. */
+function decideOne(
+  input: PlanInput,
+  slotMs: number,
+  dueMs: number,
+  runsFromMs: number,
+  hasRun: boolean,
+): Outcome {
+  const { schedule } = input;
+  if (schedule.isBlackedOut(slotMs)) return SKIPPED_BLACKOUT;
+  if (input.isPaused === true) return SKIPPED_PAUSED;
+  if (slotMs >= runsFromMs) {
+    if (hasRun && schedule.overlap === 'skip') return SKIPPED_OVERLAP;
     return decideNewest(input, slotMs, dueMs);
   }
-  if (newerCount === 0) return decideNewest(input, slotMs, dueMs);
+  if (schedule.catchUp === 'all') return SKIPPED_MISSED;
   // What the newest slot does not run, it cannot run for its elders either.
-  if (isOverlapping(input)) return ['skipped', 'overlap'];
+  if (isOverlapping(input)) return SKIPPED_OVERLAP;
   if (schedule.catchUp === 'none' && isLate(schedule, slotMs, dueMs)) return absenceAt(input, slotMs);
-  return ['coalesced', 'newer-slot'];
+  return COALESCED;
+}
+
+/** The first instant after `slotMs` at which {@link decideOne} may answer something else. */
+function steadyUntil(
+  { schedule, absences = [] }: PlanInput,
+  slotMs: number,
+  dueMs: number,
+  runsFromMs: number,
+): number {
+  const { delayMs, graceMs } = schedule;
+  let untilMs = schedule.blackoutChangeAfter(slotMs);
+  const edge = (atMs: number): void => {
+    if (atMs > slotMs) untilMs = Math.min(untilMs, atMs);
+  };
+  edge(runsFromMs);
+  edge(dueMs - graceMs);
+  for (const absence of absences) {
+    edge(absence.fromMs - delayMs);
+    edge(absence.untilMs - delayMs);
+  }
+  return untilMs;
 }
 
 /** The newest open slot, or any of them under `catchUp: 'all'`. */
 function decideNewest(input: PlanInput, slotMs: number, dueMs: number): Outcome {
   const { schedule } = input;
-  if (input.isPaused === true) return ['skipped', 'paused'];
+  if (input.isPaused === true) return SKIPPED_PAUSED;
   const late = isLate(schedule, slotMs, dueMs);
   if (late && schedule.catchUp === 'none') return absenceAt(input, slotMs);
-  if (isOverlapping(input)) return ['skipped', 'overlap'];
+  if (isOverlapping(input)) return SKIPPED_OVERLAP;
   return ['ran', late ? 'caught-up' : 'on-time'];
 }
 
@@ -204,7 +248,7 @@ function staleRange(schedule: Schedule, firstMs: number, windowStartMs: number):
     nextMs !== undefined && nextMs < windowStartMs;
     nextMs = schedule.nextAfter(slotMs)
   ) {
-    if (slotCount === COUNTED_SLOTS) {
+    if (slotCount === COUNTED_STALE_SLOTS) {
       slotMs = lastSlotBefore(schedule, slotMs, windowStartMs);
       break;
     }
@@ -214,40 +258,23 @@ function staleRange(schedule: Schedule, firstMs: number, windowStartMs: number):
   return { slotMs, firstSlotMs: firstMs, slotCount, decision: 'skipped', reason: 'outside-window' };
 }
 
-/** The last slot before `endMs`; `knownMs` is one of them. Looks back in ever wider steps. */
-function lastSlotBefore(schedule: Schedule, knownMs: number, endMs: number): number {
-  for (let stepMs = LOOK_BACK_MS; ; stepMs *= 2) {
-    const fromMs = Math.max(knownMs, endMs - stepMs - 1);
-    let lastMs = fromMs === knownMs ? knownMs : undefined;
-    for (
-      let slotMs = schedule.nextAfter(fromMs);
-      slotMs !== undefined && slotMs < endMs;
-      slotMs = schedule.nextAfter(slotMs)
-    ) {
-      lastMs = slotMs;
-    }
-    if (lastMs !== undefined) return lastMs;
-  }
-}
-
 type Outcome = readonly [decision: SlotDecision, reason: SlotReason];
 
-/** Joins consecutive slots with the same outcome; a run is never joined. */
-function createRanges(): { add(slotMs: number, outcome: Outcome): void; list(): readonly PlannedDecision[] } {
-  const list: PlannedDecision[] = [];
-  return {
-    add(slotMs, [decision, reason]) {
-      const last = list.at(-1);
-      if (last !== undefined && decision !== 'ran' && last.decision === decision && last.reason === reason) {
-        list[list.length - 1] = { ...last, slotMs, slotCount: last.slotCount + 1 };
-        return;
-      }
-      list.push({ slotMs, firstSlotMs: slotMs, slotCount: 1, decision, reason });
-    },
-    list: () => list,
-  };
+type PlanSteps = Generator<PlannedDecision | undefined, void, undefined>;
+
+/** A decision that may still grow. */
+interface Range extends PlannedDecision {
+  slotMs: number;
+  slotCount: number;
 }
 
 const SKIPPED_BLACKOUT: Outcome = ['skipped', 'blackout'];
-const COUNTED_SLOTS = 1_000;
-const LOOK_BACK_MS = 60_000;
+const SKIPPED_PAUSED: Outcome = ['skipped', 'paused'];
+const SKIPPED_OVERLAP: Outcome = ['skipped', 'overlap'];
+const SKIPPED_MISSED: Outcome = ['skipped', 'missed'];
+const COALESCED: Outcome = ['coalesced', 'newer-slot'];
+/** More than a day of seconds, so that nothing by cron is miscounted within the default window. */
+const COUNTED_SLOTS = 100_000;
+const COUNTED_STALE_SLOTS = 1_000;
+/** A few milliseconds. */
+const SLOTS_PER_TURN = 10_000;

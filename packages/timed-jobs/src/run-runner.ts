@@ -1,12 +1,17 @@
 /** One run of one runner, cut off in time. Invariant: the promise returned never rejects and never outlives the cut. */
 
+import { inspect } from 'node:util';
 import type { Clock } from '@conductor-run/clock';
 import { toError, TimedJobsError } from './errors.ts';
-import type { RegisteredRunner, RunContext, RunnerAnswer } from './runner.ts';
+import type { RegisteredRunner, RunContext, RunnerResult } from './runner.ts';
 
 /** @internal How a run ended. */
 export type RunEnd =
-  | { readonly kind: 'completed'; readonly answer: RunnerAnswer }
+  | {
+      readonly kind: 'completed';
+      readonly result: RunnerResult;
+      readonly details: Readonly<Record<string, unknown>> | undefined;
+    }
   | { readonly kind: 'failed'; readonly error: Error }
   | { readonly kind: 'timed-out'; readonly error: Error };
 
@@ -50,9 +55,30 @@ export function runRunner<Services>(
           });
     tickSignal.addEventListener('abort', onTickAborted, { once: true });
     // An async function, so that a synchronous throw arrives the same way.
-    const settled = (async () => runner.run(makeContext(controller.signal)))().then(
-      (answer) => finish({ kind: 'completed', answer }),
+    const settled = (async () => readAnswer(name, await runner.run(makeContext(controller.signal))))().then(
+      (end) => finish(end),
       (error: unknown) => finish({ kind: 'failed', error: toError(error) }),
     );
   });
+}
+
+/**
+ * A runner may answer anything, whatever its type says.
+ *
+ * @throws TypeError when it is no answer
+ */
+function readAnswer(name: string, answer: unknown): RunEnd {
+  if (answer === undefined) return { kind: 'completed', result: 'worked', details: undefined };
+  const { result, details } = isRecord(answer) ? answer : { result: answer, details: undefined };
+  if ((result === 'idle' || result === 'worked') && (details === undefined || isRecord(details))) {
+    return { kind: 'completed', result, details };
+  }
+  const shown = inspect(answer, { depth: 1, customInspect: false, maxStringLength: 100 });
+  throw new TypeError(
+    `Cannot use the answer of runner "${name}": it is "${shown}", expected "idle", "worked", nothing, or an object with one of the two as result and an object, or nothing, as details`,
+  );
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
 }

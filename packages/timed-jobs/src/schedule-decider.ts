@@ -5,7 +5,7 @@
 
 import type { DueEntry } from './due-queue.ts';
 import { toError } from './errors.ts';
-import { planSlots, type PlannedDecision, type SlotDecision, type SlotState } from './plan.ts';
+import { planSteps, type PlannedDecision, type SlotDecision, type SlotState } from './plan.ts';
 import type { RunContext } from './runner.ts';
 import type { Schedule } from './schedule.ts';
 import type { DecideAnswer, DecideRequest, SlotStore } from './slot-store.ts';
@@ -108,8 +108,10 @@ export function createScheduleDecider({ slots, runningCount, isPaused }: Decider
     const state = needsState(schedule) ? await stateOf(schedule) : NOTHING_SPECIAL;
     const { isPaused, runningCount } = state;
     const [nowMs, absences] = [context.nowMs(), context.absences()];
-    for (const planned of planSlots({ schedule, cursorMs, nowMs, absences, isPaused, runningCount })) {
+    for (const planned of planSteps({ schedule, cursorMs, nowMs, absences, isPaused, runningCount })) {
+      if (planned === undefined) await nextTurn();
       if (tally.isStale || context.signal.aborted) return;
+      if (planned === undefined) continue;
       const answer = await slots.decide(requestOf(schedule, planned, context));
       if (!note(answer, planned.decision, tally)) {
         // Somebody was here: what we believed of this schedule is not so.
@@ -149,6 +151,12 @@ function nextDueAtMs({ schedule, cursorMs }: ScheduleEntry): number {
   if (cursorMs === undefined) return -Infinity;
   const slotMs = schedule.nextAfter(cursorMs);
   return slotMs === undefined ? Infinity : slotMs + schedule.delayMs;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 const FIRST_BACKOFF_MS = 1_000;

@@ -52,13 +52,13 @@ export interface SchedulePolicy {
    */
   readonly catchUp?: CatchUp;
   /**
-   * How old a slot may be and still be caught up, in ms, at least 0.
+   * How old a slot may be and still be caught up, in ms, at least 0. A long one costs nothing for `latest` and `none`.
    *
    * @defaultValue 86_400_000 (24 h)
    */
   readonly catchUpWindowMs?: number;
   /**
-   * How many slots `catchUp: 'all'` runs at most, the newest ones; at least 1.
+   * How many slots `catchUp: 'all'` runs at most, the newest ones; 1 to 10,000. The older ones are recorded as missed.
    *
    * @defaultValue 100
    */
@@ -153,6 +153,13 @@ export interface Schedule {
    * @param slotMs - UTC ms
    */
   isBlackedOut(slotMs: number): boolean;
+  /**
+   * Until when `isBlackedOut` stays as it is at a slot, at least.
+   *
+   * @param slotMs - UTC ms
+   * @returns UTC ms, after `slotMs`; Infinity when it stays so for good
+   */
+  blackoutChangeAfter(slotMs: number): number;
 }
 
 /**
@@ -190,11 +197,15 @@ export function parseSchedule(spec: ScheduleSpec): Schedule {
     parseBlackout(blackout, `blackouts[${index}]`, zone, refuse, instant, atLeast),
   );
   const jitterMs = atLeast('jitterMs', spec.jitterMs ?? 0, 0);
+  const catchUpMax = atLeast('catchUpMax', spec.catchUpMax ?? 100, 1);
+  if (catchUpMax > MOST_CAUGHT_UP) {
+    throw refuse('catchUpMax', catchUpMax, `an integer of at most ${MOST_CAUGHT_UP}`);
+  }
 
   const policy = {
     catchUp: oneOf('catchUp', spec.catchUp ?? 'latest', CATCH_UPS, refuse),
     catchUpWindowMs: atLeast('catchUpWindowMs', spec.catchUpWindowMs ?? DAY_MS, 0),
-    catchUpMax: atLeast('catchUpMax', spec.catchUpMax ?? 100, 1),
+    catchUpMax,
     graceMs: atLeast('graceMs', spec.graceMs ?? 60_000, 0),
     overlap: oneOf('overlap', spec.overlap ?? 'queue-one', OVERLAPS, refuse),
     delayMs: jitterMs === 0 ? 0 : stableHash(name) % jitterMs,
@@ -216,13 +227,20 @@ export function parseSchedule(spec: ScheduleSpec): Schedule {
       answeredMs = slotMs === undefined || slotMs > notAfterMs ? undefined : slotMs;
       return answeredMs;
     },
-    isBlackedOut: (slotMs) => blackouts.some((contains) => contains(slotMs)),
+    isBlackedOut: (slotMs) => blackouts.some(({ contains }) => contains(slotMs)),
+    blackoutChangeAfter: (slotMs) => Math.min(...blackouts.map(({ changeAfter }) => changeAfter(slotMs))),
   };
 }
 
 type Refuse = (field: string, value: unknown, wanted: string, cause?: unknown) => TimedJobsError;
 type ReadInstant = (field: string, value: number | string) => number;
 type ReadInteger = (field: string, value: number, least: number) => number;
+
+interface Blackout {
+  contains(slotMs: number): boolean;
+  /** Until when `contains` stays as it is at `slotMs`, at least. */
+  changeAfter(slotMs: number): number;
+}
 
 interface Slots {
   readonly kind: Schedule['kind'];
@@ -274,19 +292,28 @@ function parseBlackout(
   refuse: Refuse,
   instant: ReadInstant,
   atLeast: ReadInteger,
-): (slotMs: number) => boolean {
+): Blackout {
   if ('cron' in spec) {
     const nextAfter = parseCron(`${field}.cron`, spec.cron, zone, refuse);
     const durationMs = atLeast(`${field}.durationMs`, spec.durationMs, 1);
-    return (slotMs) => {
-      const beginsAtMs = nextAfter(slotMs - durationMs);
-      return beginsAtMs !== undefined && beginsAtMs <= slotMs;
+    return {
+      contains(slotMs) {
+        const beginsAtMs = nextAfter(slotMs - durationMs);
+        return beginsAtMs !== undefined && beginsAtMs <= slotMs;
+      },
+      changeAfter(slotMs) {
+        const beginsAtMs = nextAfter(slotMs - durationMs) ?? Infinity;
+        return beginsAtMs <= slotMs ? beginsAtMs + durationMs : beginsAtMs;
+      },
     };
   }
   const fromMs = instant(`${field}.from`, spec.from);
   const untilMs = instant(`${field}.until`, spec.until);
   if (untilMs <= fromMs) throw refuse(`${field}.until`, spec.until, 'an instant after its from');
-  return (slotMs) => slotMs >= fromMs && slotMs < untilMs;
+  return {
+    contains: (slotMs) => slotMs >= fromMs && slotMs < untilMs,
+    changeAfter: (slotMs) => [fromMs, untilMs].find((edgeMs) => edgeMs > slotMs) ?? Infinity,
+  };
 }
 
 function parseZone(name: string, refuse: Refuse): Zone {
@@ -318,3 +345,5 @@ const OVERLAPS: readonly Overlap[] = ['skip', 'queue-one', 'queue-all', 'cancel-
 const DAY_MS = 86_400_000;
 /** Ticks are made for seconds; this bounds how many slots a catch-up window can hold. */
 const LEAST_SPACING_MS = 100;
+/** Each is a transaction of the store, and their instants are held while they are counted. */
+const MOST_CAUGHT_UP = 10_000;

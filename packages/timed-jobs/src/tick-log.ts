@@ -3,7 +3,7 @@
  * Invariant: lines reach the file in the order they were written, and nothing here ever delays or fails a tick.
  */
 
-import { appendFile, mkdir, open, readdir, unlink } from 'node:fs/promises';
+import { appendFile, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '@conductor-run/clock';
 import { toError } from './errors.ts';
@@ -31,7 +31,7 @@ export interface TickLog {
 /** @internal Opens nothing yet: the directory is made when the first line is written. */
 export function createTickLog(
   logDir: string | undefined,
-  retentionDays: number,
+  keptDays: number,
   clock: Clock,
   logger: Logger,
 ): TickLog {
@@ -60,7 +60,7 @@ export function createTickLog(
         if (isNewDay) await openFile(logDir, batch.day);
         openDay = batch.day;
         await appendFile(fileOf(logDir, batch.day), batch.text);
-        if (isNewDay) await removeOld(logDir, batch.day, retentionDays).catch(reportFailure);
+        if (isNewDay) await removeOld(logDir, batch.day, keptDays).catch(reportFailure);
       } catch (error) {
         // The write may have left half a line behind; opening again repairs that.
         openDay = undefined;
@@ -115,11 +115,15 @@ async function openFile(logDir: string, day: string): Promise<void> {
   }
 }
 
-async function removeOld(logDir: string, today: string, retentionDays: number): Promise<void> {
-  const oldest = dayOf(Date.parse(`${today}T00:00Z`) - retentionDays * DAY_MS);
-  for (const name of await readdir(logDir)) {
-    if (LOG_FILE.test(name) && name.slice(0, 10) < oldest) await unlink(join(logDir, name));
-  }
+/**
+ * Removes the oldest days beyond `keptDays`, never `today`. Days are counted, not subtracted from today: a wall clock that
+ * jumps a year ahead makes one more day, not all others old.
+ */
+async function removeOld(logDir: string, today: string, keptDays: number): Promise<void> {
+  const others = (await readdir(logDir)).filter((name) => LOG_FILE.test(name) && name !== `${today}.jsonl`);
+  const excess = others.toSorted().slice(0, Math.max(0, others.length - (keptDays - 1)));
+  // Another process that logs here may remove the same.
+  for (const name of excess) await rm(join(logDir, name), { force: true });
 }
 
 function formatEntry(entry: TickLogEntry): string {
@@ -132,14 +136,14 @@ function formatEntry(entry: TickLogEntry): string {
     result: entry.result ?? null,
     error: entry.error ?? null,
   };
-  const details: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(entry.details ?? {})) {
-    details[Object.hasOwn(fixed, key) ? `details_${key}` : key] = value;
-  }
   try {
+    const details: Record<string, unknown> = {};
+    for (const [key, value] of Object.entries(entry.details ?? {})) {
+      details[Object.hasOwn(fixed, key) ? `details_${key}` : key] = value;
+    }
     return JSON.stringify({ ...fixed, ...details }, jsonValue);
   } catch (error) {
-    // A circular value or a throwing toJSON costs the details, never the line.
+    // A circular value, a throwing getter or a throwing toJSON costs the details, never the line.
     return JSON.stringify({ ...fixed, details_error: toError(error).message });
   }
 }
@@ -160,7 +164,6 @@ function fileOf(logDir: string, day: string): string {
 
 const LOG_FILE = /^\d{4}-\d{2}-\d{2}\.jsonl$/;
 const NEWLINE = 0x0a;
-const DAY_MS = 86_400_000;
 const REPORT_EVERY_MS = 60_000;
 /** About 4,000 lines; more than that waiting means the disk does not answer. */
 const MAX_PENDING_LENGTH = 1_048_576;

@@ -180,10 +180,9 @@ async function runAll<Services>(
     );
     const durationMs = options.clock.monotonicMs() - startedAtMs;
     if (end.kind === 'completed') {
-      const answer = typeof end.answer === 'object' ? end.answer : { result: end.answer ?? 'worked' };
-      if (answer.result !== 'idle') record.speak();
-      const details = 'details' in answer ? answer.details : undefined;
-      record.runner(name, 'runner_completed', { result: answer.result, durationMs, details });
+      if (end.result !== 'idle') record.speak();
+      const { result, details } = end;
+      record.runner(name, 'runner_completed', { result, durationMs, details });
       continue;
     }
     counts.failedRunnerCount += 1;

@@ -35,7 +35,8 @@ export interface TimedJobsOptions<Services> {
   /** Directory of the tick log, made when needed. Without it nothing is written. */
   readonly logDir?: string;
   /**
-   * Days after which files of the tick log are removed; a positive integer.
+   * How many days of the tick log are kept, the newest; a positive integer. Days on which nothing was logged do not count,
+   * so a wall clock that jumps ahead and back takes no more than the oldest day with it.
    *
    * @defaultValue 30
    */

@@ -74,6 +74,14 @@ describe('forecast', () => {
     ]);
   });
 
+  test('given a slot under all with more open ones than a forecast lists, when asked at its instant, it is explained', () => {
+    const schedule = parseSchedule({ name: 'all', everyMs: 100, catchUp: 'all', catchUpMax: 5_000 });
+    const state = { cursorMs: DAY_START_MS, nowMs: at(0.1) };
+
+    expect(forecast(schedule, at(0), at(1), state)).toHaveLength(1_000);
+    expect(explainSlot(schedule, at(0.1), state)).toMatchObject({ decision: 'ran', reason: 'on-time' });
+  });
+
   test('given a limit, when asked, no more is listed', () => {
     expect(foresee({}, 1, 1_000, { limit: 2 })).toHaveLength(2);
   });

@@ -5,23 +5,51 @@ import {
   type PlanInput,
   type PlannedDecision,
   planSlots,
+  type Schedule,
   type SchedulePolicy,
+  type ScheduleSpec,
 } from '@conductor-run/timed-jobs';
 
 const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 const DAY_START_MS = Date.UTC(2026, 5, 1);
 
 /** An hourly schedule whose cursor is 00:00; hours are counted from there. */
 function plan(policy: Partial<SchedulePolicy>, nowHour: number, state: Partial<PlanInput> = {}): string[] {
   const schedule = parseSchedule({ name: 'hourly', cron: '0 * * * *', ...policy });
   const nowMs = DAY_START_MS + nowHour * HOUR_MS;
-  return planSlots({ schedule, cursorMs: DAY_START_MS, nowMs, ...state }).map(describePlan);
+  return planSlots({ schedule, cursorMs: DAY_START_MS, nowMs, ...state }).map((decision) =>
+    describePlan(decision),
+  );
 }
 
-function describePlan({ slotMs, firstSlotMs, slotCount, decision, reason }: PlannedDecision): string {
-  const [first, last] = [firstSlotMs, slotMs].map((ms) => (ms - DAY_START_MS) / HOUR_MS);
+function describePlan(
+  { slotMs, firstSlotMs, slotCount, decision, reason }: PlannedDecision,
+  unitMs: number = HOUR_MS,
+): string {
+  const [first, last] = [firstSlotMs, slotMs].map((ms) => (ms - DAY_START_MS) / unitMs);
   const hours = first === last ? `${first}` : `${first}-${last}`;
   return `${hours}${slotCount === 1 ? '' : ` (${slotCount})`} ${decision} ${reason}`;
+}
+
+/** A schedule that nobody decided for a year, looked at at most 600,000 times; seconds are counted from the cursor. */
+function planYear(
+  spec: Omit<ScheduleSpec & { readonly cron: string }, 'name'>,
+  state: Partial<PlanInput> = {},
+): string[] {
+  const schedule = parseSchedule({ ...spec, name: 'secondly' });
+  let lookedAt = 0;
+  const counted: Schedule = {
+    ...schedule,
+    nextAfter(afterMs) {
+      lookedAt += 1;
+      return schedule.nextAfter(afterMs);
+    },
+  };
+  const nowMs = DAY_START_MS + 365 * DAY_MS;
+  const decisions = planSlots({ schedule: counted, cursorMs: DAY_START_MS, nowMs, ...state });
+  expect(lookedAt).toBeLessThan(600_000);
+  return decisions.map((decision) => describePlan(decision, 1_000));
 }
 
 describe('planSlots', () => {
@@ -108,6 +136,50 @@ describe('planSlots', () => {
         reason: 'newer-slot',
       },
       { firstSlotMs: nowMs, slotMs: nowMs, slotCount: 1, decision: 'ran', reason: 'on-time' },
+    ]);
+  });
+
+  test('given a window of a year of seconds, when planned, a few slots are looked at and every slot is covered', () => {
+    const absences = [
+      { fromMs: DAY_START_MS, untilMs: DAY_START_MS + 100 * DAY_MS, reason: 'paused' },
+      { fromMs: DAY_START_MS + 100 * DAY_MS, untilMs: DAY_START_MS + 200 * DAY_MS, reason: 'not-leader' },
+    ] as const;
+    const blackouts = [{ from: DAY_START_MS + 300 * DAY_MS, until: DAY_START_MS + 310 * DAY_MS }];
+    const year = { cron: '* * * * * *', catchUpWindowMs: 400 * DAY_MS, blackouts } as const;
+
+    expect(planYear({ ...year, catchUp: 'latest' }, { absences })).toEqual([
+      '1-25919999 (100000) coalesced newer-slot',
+      '25920000-26783999 (100000) skipped blackout',
+      '26784000-31535999 (100000) coalesced newer-slot',
+      '31536000 ran on-time',
+    ]);
+    expect(planYear({ ...year, catchUp: 'none' }, { absences })).toEqual([
+      '1-8639999 (100000) skipped paused',
+      '8640000-17279999 (100000) skipped not-leader',
+      '17280000-25919999 (100000) skipped missed',
+      '25920000-26783999 (100000) skipped blackout',
+      '26784000-31535939 (100000) skipped missed',
+      '31535940-31535999 (60) coalesced newer-slot',
+      '31536000 ran on-time',
+    ]);
+    expect(planYear({ ...year, catchUp: 'all', catchUpMax: 2 })).toEqual([
+      '1-25919999 (100000) skipped missed',
+      '25920000-26783999 (100000) skipped blackout',
+      '26784000-31535998 (100000) skipped missed',
+      '31535999 ran on-time',
+      '31536000 ran on-time',
+    ]);
+    expect(planYear(year, { isPaused: true, nowMs: DAY_START_MS + 310 * DAY_MS - 1 })).toEqual([
+      '1-25919999 (100000) skipped paused',
+      '25920000-26783999 (100000) skipped blackout',
+    ]);
+  });
+
+  test('given everything due in a blackout, when planned, nothing runs', () => {
+    const blackouts = [{ cron: '0 0 1 1 *', durationMs: 400 * DAY_MS }];
+
+    expect(planYear({ cron: '* * * * * *', catchUpWindowMs: 400 * DAY_MS, blackouts })).toEqual([
+      '1-31536000 (100000) skipped blackout',
     ]);
   });
 

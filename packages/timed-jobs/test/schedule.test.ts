@@ -43,6 +43,7 @@ describe('parseSchedule', () => {
     ['at', { name: 'bad', at: Number.NaN }],
     ['catchUpWindowMs', { name: 'bad', cron: '@daily', catchUpWindowMs: -1 }],
     ['catchUpMax', { name: 'bad', cron: '@daily', catchUpMax: 0 }],
+    ['catchUpMax', { name: 'bad', cron: '@daily', catchUpMax: 10_001 }],
     ['graceMs', { name: 'bad', cron: '@daily', graceMs: -1 }],
     ['jitterMs', { name: 'bad', cron: '@daily', jitterMs: -1 }],
     ['notBefore', { name: 'bad', cron: '@daily', notBefore: 'x' }],

@@ -331,6 +331,54 @@ describe('scheduler', () => {
       ['halves', 60],
     ]);
   });
+
+  test('given more slots than a turn may take, when they are decided, others have their turns in between', async () => {
+    const blackouts = [{ cron: '* * * * *', durationMs: 30_000 }];
+    const schedule = parseSchedule({ name: 'secondly', cron: '* * * * * *', blackouts });
+    const { clock, scheduler } = setup({ schedules: [schedule] });
+    const context = {
+      ...LEADERSHIP,
+      signal: new AbortController().signal,
+      nowMs: () => clock.nowMs(),
+      absences: () => [],
+    };
+    await scheduler.decideDue(context);
+    clock.setWallTime(START_MS + 86_400_000);
+    let [turnCount, isOver] = [0, false];
+    const countTurn = (): void => {
+      turnCount += 1;
+      if (!isOver) setImmediate(countTurn);
+    };
+
+    setImmediate(countTurn);
+    const { counts } = await scheduler.decideDue(context);
+    isOver = true;
+
+    expect(counts).toEqual({ ran: 1, coalesced: 1_440, skipped: 1_441, anchored: 0 });
+    expect(turnCount).toBeGreaterThanOrEqual(8);
+  });
+
+  test('given all and thousands to catch up, when decided, each of the newest runs and the others are one record', async () => {
+    const schedule = parseSchedule({ name: 'all', everyMs: 100, catchUp: 'all', catchUpMax: 2_500 });
+    const { clock, scheduler, ran, store } = setup({ schedules: [schedule] });
+    const context = {
+      ...LEADERSHIP,
+      signal: new AbortController().signal,
+      nowMs: () => clock.nowMs(),
+      absences: () => [],
+    };
+    await scheduler.decideDue(context);
+    clock.setWallTime(START_MS + 600_000);
+
+    const { counts } = await scheduler.decideDue(context);
+
+    expect(counts).toEqual({ ran: 2_500, coalesced: 0, skipped: 1, anchored: 0 });
+    expect(ran.map(({ slotMs }) => slotMs)).toEqual(
+      Array.from({ length: 2_500 }, (_, index) => START_MS + 600_000 - (2_499 - index) * 100),
+    );
+    expect(await store.cursor('all')).toBe(START_MS + 600_000);
+    expect(scheduler.nextDueAtMs()).toBe(START_MS + 600_100);
+  });
 });
 
 describe('createMemorySlotStore', () => {

@@ -49,6 +49,21 @@ describe('simulate', () => {
     ]);
   });
 
+  test('given a second-by-second schedule that was down for a year, when played, it takes a handful of decisions', async () => {
+    const decisions: string[] = [];
+    const [fromMs, yearMs] = [Date.UTC(2026, 0, 1), 365 * 86_400_000];
+
+    await simulate({
+      schedules: [{ name: 'secondly', cron: '* * * * * *', catchUpWindowMs: yearMs }],
+      fromMs,
+      toMs: fromMs + yearMs + 2_000,
+      outages: [{ fromMs: fromMs + 1, untilMs: fromMs + yearMs, reason: 'down' }],
+      onDecision: ({ decision, slotCount }) => decisions.push(`${decision} ${slotCount}`),
+    });
+
+    expect(decisions).toEqual(['anchored 1', 'coalesced 100000', 'ran 1', 'ran 1']);
+  });
+
   test('given work longer than its spacing, when played, overlap skip skips', async () => {
     const decisions: SimulatedDecision[] = [];
     const { schedules } = await simulate({

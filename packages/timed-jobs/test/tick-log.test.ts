@@ -154,6 +154,11 @@ describe('tick log', () => {
         name: 'one',
         run(context) {
           context.log('seen', { circular });
+          context.log('looked', {
+            get size() {
+              throw new Error('no size');
+            },
+          });
           context.log('counted', { count: 12n, cause: new RangeError('too far') });
         },
       },
@@ -164,6 +169,7 @@ describe('tick log', () => {
 
     const lines = await readLog(logDir);
     expect(lines.find((line) => line['stage'] === 'seen')?.['details_error']).toContain('circular');
+    expect(lines.find((line) => line['stage'] === 'looked')?.['details_error']).toBe('no size');
     expect(lines.find((line) => line['stage'] === 'counted')).toMatchObject({
       count: '12',
       cause: 'RangeError: too far',
@@ -190,16 +196,14 @@ describe('tick log', () => {
     );
   });
 
-  test('given old files, when a day begins, those past retention go and others stay', async () => {
+  test('given more days than are kept, when a day begins, the oldest go and others stay', async () => {
     const { jobs, logDir } = await setup([{ name: 'one', run: () => 'idle' }]);
     await mkdir(logDir, { recursive: true });
-    for (const name of [
-      '2025-12-01.jsonl',
-      '2025-12-02.jsonl',
-      '2025-01-01.jsonl',
-      '2025-01-01.jsonl.gz',
-      'notes.txt',
-    ]) {
+    const days = Array.from(
+      { length: 31 },
+      (_, index) => `2025-11-${String(index + 1).padStart(2, '0')}.jsonl`,
+    );
+    for (const name of [...days, '2025-01-01.jsonl', '2025-01-01.jsonl.gz', 'notes.txt']) {
       await writeFile(join(logDir, name), '');
     }
 
@@ -208,10 +212,41 @@ describe('tick log', () => {
 
     expect((await readdir(logDir)).toSorted()).toEqual([
       '2025-01-01.jsonl.gz',
-      '2025-12-02.jsonl',
+      ...days.slice(2),
       '2026-01-01.jsonl',
       'notes.txt',
     ]);
+  });
+
+  test('given a wall clock that jumps a year ahead and back, when ticked on the way, the recent days stay', async () => {
+    const { jobs, clock, logDir } = await setup([{ name: 'one', run: () => 'idle' }]);
+    await mkdir(logDir, { recursive: true });
+    const days = ['2025-12-29.jsonl', '2025-12-30.jsonl', '2025-12-31.jsonl'];
+    for (const name of days) await writeFile(join(logDir, name), '');
+
+    clock.setWallTime(Date.UTC(2027, 0, 1));
+    await jobs.runTick('manual');
+    await jobs.stop();
+    clock.setWallTime(START_MS);
+    await jobs.runTick('manual');
+    await jobs.stop();
+
+    expect((await readdir(logDir)).toSorted()).toEqual([...days, '2026-01-01.jsonl', '2027-01-01.jsonl']);
+  });
+
+  test('given a wall clock set back before every kept day, when ticked, the day that is written stays', async () => {
+    const { jobs, clock, logDir } = await setup([{ name: 'one', run: () => 'idle' }]);
+    await mkdir(logDir, { recursive: true });
+    for (let day = 1; day <= 30; day++) {
+      await writeFile(join(logDir, `2025-12-${String(day).padStart(2, '0')}.jsonl`), '');
+    }
+
+    clock.setWallTime(0);
+    await jobs.runTick('manual');
+    await jobs.stop();
+
+    const names = (await readdir(logDir)).toSorted();
+    expect([names.length, names[0], names[1]]).toEqual([30, '1970-01-01.jsonl', '2025-12-02.jsonl']);
   });
 
   test('given a line torn by a crash, when written on, only that line is lost', async () => {

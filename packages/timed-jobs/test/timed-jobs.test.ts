@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { createTimedJobs, type RunContext, type TickConfig, TimedJobsError } from '@conductor-run/timed-jobs';
+import {
+  createTimedJobs,
+  type RunContext,
+  type Runner,
+  type TickConfig,
+  TimedJobsError,
+} from '@conductor-run/timed-jobs';
 import { createLatch, createTestGate, LEADERSHIP, loggerSpy, manualClock } from './fixtures/setup.ts';
 
 function setup(config: Partial<TickConfig> = {}) {
@@ -8,6 +14,22 @@ function setup(config: Partial<TickConfig> = {}) {
   const logger = loggerSpy();
   const jobs = createTimedJobs({ config, gate, clock, logger });
   return { clock, gate, logger, jobs };
+}
+
+class Unreadable extends Error {
+  override get message(): string {
+    return throwUnreadable();
+  }
+}
+
+function throwUnreadable(): never {
+  throw new Error('cannot be read');
+}
+
+/** A runner as from a file that no compiler saw. */
+function uncheckedRunner(answer: unknown): Runner {
+  const fields: object = { run: () => answer };
+  return { name: 'odd', run: () => 'idle', ...fields };
 }
 
 describe('config', () => {
@@ -218,6 +240,44 @@ describe('runTick', () => {
     expect(lastRan).toBe(true);
     expect(logger.entries.map(({ fields }) => fields['runner'])).toEqual(['throws', 'rejects', 'hangs']);
     expect(logger.entries[2]?.fields['err']).toMatchObject({ code: 'runner-timeout' });
+  });
+
+  test.for([
+    ['nothing with a text form', Object.create(null)],
+    ['an error whose message cannot be read', new Unreadable()],
+    ['an error whose stack is a symbol', Object.assign(new Error('odd'), { stack: Symbol('stack') })],
+  ])(
+    'given a runner that throws %s, when ticked, the failure is recorded and the others run',
+    async ([, thrown]) => {
+      const { jobs, logger } = setup();
+      const ran: string[] = [];
+      jobs.registerRunner({ name: 'throws', run: () => Promise.reject(thrown) });
+      jobs.registerRunner({ name: 'works', run: () => void ran.push('works') });
+
+      expect(await jobs.runTick('manual')).toMatchObject({ runnerCount: 2, failedRunnerCount: 1 });
+      expect(ran).toEqual(['works']);
+      expect(logger.entries).toMatchObject([{ message: 'runner.failed', fields: { runner: 'throws' } }]);
+      expect(String(logger.entries[0]?.fields['err'])).toContain('Something that cannot be shown as text');
+    },
+  );
+
+  test.for([
+    ['null', null],
+    ['a word that is no result', 'done'],
+    ['an object without a result', {}],
+    ['details that are no object', { result: 'worked', details: 'many' }],
+    ['a result that cannot be read', Object.defineProperty({}, 'result', { get: throwUnreadable })],
+  ])('given a runner that answers %s, when ticked, it failed and the others run', async ([, answer]) => {
+    const { jobs, logger } = setup();
+    const ran: string[] = [];
+    jobs.registerRunner(uncheckedRunner(answer));
+    jobs.registerRunner({ name: 'works', run: () => void ran.push('works') });
+
+    const result = await jobs.runTick('manual');
+
+    expect(result).toMatchObject({ decision: 'scheduled', runnerCount: 2, failedRunnerCount: 1 });
+    expect(ran).toEqual(['works']);
+    expect(logger.entries).toMatchObject([{ message: 'runner.failed', fields: { runner: 'odd' } }]);
   });
 
   test('given a runner that timed out and goes on, when ticked again, it is not run beside itself', async () => {

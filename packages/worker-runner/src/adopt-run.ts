@@ -81,7 +81,7 @@ export async function adoptRun(
   const finished = readFinished(paths);
   if (finished !== undefined) return { kind: 'finished', result: Promise.resolve(finished) };
   const meta = openRun(paths, { clock: deps.clock }).meta();
-  if (meta.host !== deps.host.name && meta.host !== '') return { kind: 'foreign' };
+  if (isForeign(meta, deps.host)) return { kind: 'foreign' };
   const owner = readOwner(paths.runDir);
   const keeper = keeperOf(owner, meta);
   const isLookedAfter =
@@ -98,6 +98,16 @@ export async function adoptRun(
   const finishedSince = readFinished(paths);
   if (finishedSince !== undefined) return { kind: 'finished', result: Promise.resolve(finishedSince) };
   return takeOver(paths, meta, plan, deps, ends[0]);
+}
+
+/**
+ * Whether the processes of a run cannot be looked for here. In the boot it was prepared in they can, whatever the machine
+ * is called by now (decision 056).
+ */
+export function isForeign(meta: RunMeta, host: Host): boolean {
+  if (meta.host === host.name || meta.host === '') return false;
+  const bootId = parseIdentity(meta.versions?.[PREPARED_BY])?.bootId;
+  return bootId === undefined || bootId !== host.processes.bootId();
 }
 
 /** Whether this process is the run's owner; false when the run cannot be read, or is not there. */
@@ -150,13 +160,14 @@ async function takeOver(
     : known;
   try {
     const formerEnd = await findFormerEnd(paths);
-    const found = examine(paths, plan, deps, writer.state());
+    const isSameBoot = isOfThisBoot(plan, meta, deps.host);
+    const found = examine(paths, isSameBoot, deps, writer.state());
     const session = openSession({
       ...deps,
       ...shared,
       request,
       writer,
-      startedMonotonicMs: plan !== undefined && isSameBoot(plan, deps) ? plan.startedMonotonicMs : Number.NaN,
+      startedMonotonicMs: plan !== undefined && isSameBoot ? plan.startedMonotonicMs : Number.NaN,
       startedAtMs: writer.state().startedAt ?? meta.createdAt,
       isAdopted: true,
       formerEnd: formerEnd ?? (wasEndedByGuard(paths.runDir) ? ENDED_BY_GUARD : undefined),
@@ -184,15 +195,19 @@ async function finish(executor: WorkerExecutor, session: StepSession): Promise<S
 /** The table of the specification, from the surest sign to the weakest. */
 function examine(
   paths: RunPaths,
-  plan: RunPlan | undefined,
+  isSameBoot: boolean,
   deps: StepDeps,
   state: RunState,
 ): { readonly kind: AdoptionKind; readonly executor: WorkerExecutor } {
   const { runDir } = paths;
   const exitCode = readExitFile(runDir);
-  if (exitCode !== undefined)
-    return { kind: 'exited', executor: sweeping(runDir, deps, state, { how: 'exited', exitCode }) };
-  if (plan !== undefined && !isSameBoot(plan, deps)) {
+  if (exitCode !== undefined) {
+    const exit: StepExit = { how: 'exited', exitCode };
+    // After a reboot the wrapper's numbers may be a stranger's.
+    const executor = isSameBoot ? sweeping(runDir, deps, state, exit) : createSweepingExecutor(NOBODY, exit);
+    return { kind: 'exited', executor };
+  }
+  if (!isSameBoot) {
     return { kind: 'rebooted', executor: { name: 'none', execute: () => Promise.resolve(lost('reboot')) } };
   }
   const wrapper = findLiveWrapper(runDir, deps.host, state.process);
@@ -221,7 +236,7 @@ function examineLost(
 
 function sweeping(runDir: string, deps: StepDeps, state: RunState, exit: StepExit): WorkerExecutor {
   const bootId = deps.host.processes.bootId();
-  const root = readPidFile(runDir, bootId, state.process) ?? { pid: 0, startTime: 0 };
+  const root = readPidFile(runDir, bootId, state.process) ?? NOBODY;
   return createSweepingExecutor(root, exit);
 }
 
@@ -229,8 +244,10 @@ function lost(reason: EndReason): StepExit {
   return { how: 'lost', reason };
 }
 
-function isSameBoot(plan: RunPlan, deps: StepDeps): boolean {
-  return plan.bootId === undefined || plan.bootId === deps.host.processes.bootId();
+/** The plan may be lost in the very power cut that ended the run: then meta.json says which boot it was. */
+function isOfThisBoot(plan: RunPlan | undefined, meta: RunMeta, host: Host): boolean {
+  const bootId = plan?.bootId ?? parseIdentity(meta.versions?.[PREPARED_BY])?.bootId;
+  return bootId === undefined || bootId === host.processes.bootId();
 }
 
 /** Why the former owner was ending the step when it died, as it had journaled. */
@@ -293,6 +310,8 @@ function requestFromMeta(paths: RunPaths, meta: RunMeta): CheckedRequest {
   return { ...checked, workerKind: WORKER_KINDS.find((kind) => kind === meta.workerKind) ?? 'shell' };
 }
 
+/** A root that matches no process. */
+const NOBODY: ProcessIdentity = { pid: 0, startTime: 0 };
 const WORKER_KINDS = ['shell', 'agent', 'git', 'function'] as const;
 
 const CUT_WORDS =

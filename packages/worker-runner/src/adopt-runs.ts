@@ -5,11 +5,12 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { openRun, resolveRunPaths, type RunPaths } from '@conductor-run/logging';
+import { LoggingError, openRun, resolveRunPaths, type RunPaths } from '@conductor-run/logging';
 
-import { keeperOf, readFinished, type AdoptionKind } from './adopt-run.ts';
-import { systemCodeOf, WorkerRunnerError } from './errors.ts';
-import type { Authorizer } from './event-channel.ts';
+import { isForeign, keeperOf, readFinished, type AdoptionKind } from './adopt-run.ts';
+import type { Authorizer } from './answers.ts';
+import { messageOf, systemCodeOf, WorkerRunnerError } from './errors.ts';
+import { canonicalDirectory, endsWith } from './files.ts';
 import type { Host } from './host.ts';
 import { isProcessAlive } from './process-table.ts';
 import type { ModuleSpec } from './lease.ts';
@@ -76,7 +77,8 @@ export async function adoptRuns(
   options: AdoptRunsOptions = {},
 ): Promise<readonly AdoptedRun[]> {
   const access = accessOf(options);
-  return adoptAll(findOpenRuns(runsDir, options, access), runsDir, options, access);
+  const directory = canonicalDirectory(runsDir);
+  return adoptAll(findOpenRuns(directory, options, access), directory, options, access);
 }
 
 /** Adopts all of them or, when no supervisor can be reached, follows none. */
@@ -87,7 +89,7 @@ async function adoptAll(
   access: SupervisorAccess,
 ): Promise<readonly AdoptedRun[]> {
   let supervisor: Promise<SupervisorConnection> | undefined;
-  const reach = (): Promise<SupervisorConnection> => (supervisor ??= reachSupervisor(runsDir, access));
+  const reach = (): Promise<SupervisorConnection> => (supervisor ??= reachOrRefuse(runsDir, access));
   const outcomes = await Promise.allSettled(
     found.map((paths) => adoptIfReadable(paths, options, access, reach)),
   );
@@ -102,14 +104,37 @@ async function adoptAll(
   throw refused.reason;
 }
 
+/** That no supervisor can be started is not the fault of a run. */
+async function reachOrRefuse(runsDir: string, access: SupervisorAccess): Promise<SupervisorConnection> {
+  try {
+    return await reachSupervisor(runsDir, access);
+  } catch (error) {
+    if (error instanceof WorkerRunnerError) throw error;
+    throw new WorkerRunnerError(
+      'supervisor-unavailable',
+      `Cannot reach supervisor of "${runsDir}": ${messageOf(error)}`,
+      { cause: error },
+    );
+  }
+}
+
 /** A run whose record is damaged must not keep the others from being adopted. */
 async function adoptIfReadable(...run: Parameters<typeof adoptOne>): Promise<AdoptedRun> {
   try {
     return await adoptOne(...run);
   } catch (error) {
-    if (!(error instanceof WorkerRunnerError) || error.code === 'supervisor-unavailable') throw error;
-    return { paths: run[0], kind: 'unreadable', error };
+    if (error instanceof WorkerRunnerError && error.code === 'supervisor-unavailable') throw error;
+    return { paths: run[0], kind: 'unreadable', error: unreadable(run[0], error) };
   }
+}
+
+function unreadable({ taskId, runId }: RunPaths, error: unknown): WorkerRunnerError {
+  if (error instanceof WorkerRunnerError) return error;
+  return new WorkerRunnerError(
+    'record-unreadable',
+    `Cannot adopt run "${runId}" of task "${taskId}": ${messageOf(error)}, expected a readable record`,
+    { cause: error },
+  );
 }
 
 async function adoptOne(
@@ -201,7 +226,7 @@ function liveOwnerSocket(paths: RunPaths, access: SupervisorAccess): string | un
   return owner.socketPath;
 }
 
-/** Runs without a result, and runs whose result nobody has acknowledged. Two small questions to the file system a run. */
+/** Runs without a readable result, and runs whose result nobody has acknowledged. A few small questions a run. */
 function findOpenRuns(
   runsDir: string,
   { isWanted }: AdoptRunsOptions,
@@ -215,20 +240,40 @@ function findOpenRuns(
 }
 
 function openRunsOf(runsDir: string, taskId: string): readonly RunPaths[] {
+  // Nor is a directory such as `lost+found` a task; it may not even be entered.
+  if (pathsIfNamed({ runsDir, taskId, runId: 'any' }).length === 0) return [];
   return namesIn(join(runsDir, taskId)).flatMap((runId) => {
     const runDir = join(runsDir, taskId, runId);
     const isOpen = existsSync(join(runDir, RESULT_FILE))
-      ? hasUnacknowledged(runDir)
+      ? hasUnacknowledged(runDir) || !isReadable(runDir)
       : existsSync(join(runDir, 'meta.json'));
-    return isOpen ? [resolveRunPaths({ runsDir, taskId, runId })] : [];
+    return isOpen ? pathsIfNamed({ runsDir, taskId, runId }) : [];
   });
+}
+
+/** A directory whose name is no id, such as the copy of a run, is nobody's run. */
+function pathsIfNamed(location: Parameters<typeof resolveRunPaths>[0]): readonly RunPaths[] {
+  try {
+    return [resolveRunPaths(location)];
+  } catch (error) {
+    if (error instanceof LoggingError && error.code === 'invalid-id') return [];
+    throw error;
+  }
+}
+
+/** An envelope that a power cut or a full disk tore is written anew. As ours ends no torn one does, so few are parsed. */
+function isReadable(runDir: string): boolean {
+  try {
+    return endsWith(join(runDir, RESULT_FILE), '\n}\n') || readStepResult(runDir) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** What cannot be read may be ours. */
 function isOfHost(paths: RunPaths, host: Host): boolean {
   try {
-    const meta = openRun(paths).meta();
-    return meta.host === host.name || meta.host === '';
+    return !isForeign(openRun(paths).meta(), host);
   } catch {
     return true;
   }

@@ -8,6 +8,8 @@ import type { RunPaths } from '@conductor-run/logging';
 export interface Cadence {
   /** Whether one is due now. Asked about once a second. */
   isDue(hasChanged: boolean): boolean;
+  /** How long the next one has to wait for what the last one cost, in ms; 0 when it may be taken now. */
+  waitMs(): number;
   /** One was taken, at this cost. */
   noteCapture(durationMs: number): void;
 }
@@ -39,6 +41,7 @@ export function createCadence(options: CadenceOptions): Cadence {
       if (everySec !== undefined && gapMs >= everySec * 1000) return true;
       return onLines !== undefined && options.countLines() - lastLines >= onLines;
     },
+    waitMs: () => Math.max(0, minGapMs - (clock.monotonicMs() - lastAtMs)),
     noteCapture(durationMs) {
       lastAtMs = clock.monotonicMs();
       minGapMs = durationMs * MIN_GAP_FACTOR;

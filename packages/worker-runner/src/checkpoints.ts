@@ -2,7 +2,7 @@
  * Checkpoints of a running step: when, and what goes into one.
  * Invariant: captures never overlap, never cost more than 5 % of the time, and never fail the step; a failure is said.
  */
-import { existsSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 import { createCadence, createLineCounter } from './checkpoint-cadence.ts';
@@ -14,11 +14,16 @@ import { messageOf } from './errors.ts';
 import type { CheckedRequest } from './request-schema.ts';
 import type { CheckpointState } from './result.ts';
 
+interface Written {
+  readonly seq: number;
+  readonly type: string;
+}
+
 /** What takes checkpoints of one run. */
 export interface RunCheckpoints {
   /** Writes the first summary. Never rejects. */
   reserve(): Promise<void>;
-  /** Takes one now, after whatever is under way. Never rejects. */
+  /** Takes one, after whatever is under way; a requested one waits until the cadence allows it. Never rejects. */
   capture(occasion: CheckpointOccasion): Promise<void>;
   /** Takes one if the cadence allows and something changed. */
   offer(hasChanged: boolean): void;
@@ -29,7 +34,7 @@ export interface RunCheckpoints {
 }
 
 /** Why a checkpoint is taken. */
-export type CheckpointOccasion = 'periodic' | 'requested' | 'before_kill' | 'final';
+export type CheckpointOccasion = 'start' | 'periodic' | 'requested' | 'before_kill' | 'final';
 
 /** What is needed to take them. */
 export interface RunCheckpointsOptions {
@@ -40,10 +45,20 @@ export interface RunCheckpointsOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Whether a former owner may have written some already. */
   readonly continuesRun: boolean;
+  /** When the step was started, UTC milliseconds: a test report from before is not this step's. */
+  readonly startedAtMs: number;
   /** Told of each record. */
-  readonly onWritten: (seq: number, type: string) => void;
+  readonly onWritten: (written: WrittenCheckpoint) => void;
   /** Told of each failure. */
   readonly onFailed: (what: string, message: string) => void;
+}
+
+/** A record that is on disk. */
+export interface WrittenCheckpoint {
+  readonly seq: number;
+  readonly type: string;
+  /** `undefined` for the first summary. */
+  readonly occasion?: CheckpointOccasion;
 }
 
 /**
@@ -68,21 +83,23 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
   let lastSeq = 0;
   let recordCount = 0;
   let failedCount = 0;
+  let startSeq: number | undefined;
   let turn = Promise.resolve();
   let isBusy = false;
-  let giveUp = new AbortController();
-  let waitingRequest: Promise<void> | undefined;
+  let waiting: { readonly taken: Promise<void>; takeNow(): void } | undefined;
 
   const attempt = async (
     what: string,
-    write: () => Promise<{ seq: number; type: string } | undefined>,
+    write: () => Promise<Written | undefined>,
+    occasion?: CheckpointOccasion,
   ): Promise<void> => {
     try {
       const record = await write();
       if (record === undefined) return;
       lastSeq = Math.max(lastSeq, record.seq);
       recordCount += 1;
-      options.onWritten(record.seq, record.type);
+      if (occasion === 'start') startSeq = record.seq;
+      options.onWritten({ ...record, ...(occasion === undefined ? {} : { occasion }) });
     } catch (error) {
       failedCount += 1;
       options.onFailed(what, messageOf(error));
@@ -97,20 +114,42 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
     const records = await manager.list();
     recordCount = records.length;
     lastSeq = records.at(-1)?.seq ?? 0;
+    const events = await openRun(options.paths, { clock }).events();
+    const atStart = events.find(({ data }) => data?.['occasion'] === 'start')?.data?.['seq'];
+    if (typeof atStart === 'number') startSeq = atStart;
   };
+  /** Whatever hangs, as on a disk that does not answer, is given up when its time is over. */
   const captureAll = async (occasion: CheckpointOccasion): Promise<void> => {
+    const limitMs = LIMITS_MS[occasion];
+    const giveUp = new AbortController();
+    const { signal } = giveUp;
+    using _limit = clock.setTimer(limitMs, () => giveUp.abort(new Error(`not done within ${limitMs} ms`)));
+    const part = (what: string, write: () => Promise<Written | undefined>): Promise<void> =>
+      attempt(what, () => Promise.race([write(), rejectWhenAborted(signal)]), occasion);
     isBusy = true;
     const startedMs = clock.monotonicMs();
-    await attempt('log tail', () => writeLogTail(manager, options));
-    if (request.runtime.repoRoot !== undefined) {
-      await attempt('git diff', () => writeGitDiff(manager, request, giveUp.signal));
-    }
+    if (occasion !== 'start') await part('log tail', () => writeLogTail(manager, options));
+    if (request.runtime.repoRoot !== undefined)
+      await part('git diff', () => writeGitDiff(manager, request, signal));
     if (occasion === 'final') {
-      await attempt('test report', () => writeTestOutput(manager, request));
+      await part('test report', () => writeTestOutput(manager, options));
       if (options.continuesRun) await attempt('earlier records', countEarlier);
     }
-    cadence.noteCapture(clock.monotonicMs() - startedMs);
+    await attempt('counting lines', async () => {
+      cadence.noteCapture(clock.monotonicMs() - startedMs);
+      return undefined;
+    });
     isBusy = false;
+  };
+  /** Any number of wishes while one waits are one wish. */
+  const captureSoon = (): Promise<void> => {
+    waiting ??= createWaiting(clock, cadence.waitMs(), () =>
+      inTurn(() => {
+        waiting = undefined;
+        return captureAll('requested');
+      }),
+    );
+    return waiting.taken;
   };
 
   return {
@@ -120,20 +159,11 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
         : Promise.resolve(),
     async capture(occasion) {
       if (!isEnabled) return;
-      if (occasion === 'requested') {
-        // Any number of wishes while one waits are one wish.
-        waitingRequest ??= inTurn(() => {
-          waitingRequest = undefined;
-          return captureAll(occasion);
-        });
-        return waitingRequest;
-      }
-      if (occasion !== 'before_kill') return inTurn(() => captureAll(occasion));
-      using _limit = clock.setTimer(BEFORE_KILL_MS, () =>
-        giveUp.abort(new Error('no time left before the kill')),
-      );
+      if (occasion === 'requested') return captureSoon();
+      if (occasion === 'start' && request.runtime.repoRoot === undefined) return;
+      // The one before the end stands for those that were still wished for.
+      waiting?.takeNow();
       await inTurn(() => captureAll(occasion));
-      giveUp = new AbortController();
     },
     offer(hasChanged) {
       if (isEnabled && !isBusy && cadence.isDue(hasChanged)) void inTurn(() => captureAll('periodic'));
@@ -142,16 +172,14 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
       mode,
       lastSeq,
       failedCount,
+      ...(startSeq === undefined ? {} : { startSeq }),
       ...(resumeFromSeq === undefined ? {} : { resumedFromSeq: resumeFromSeq }),
     }),
     recordCount: () => recordCount,
   };
 }
 
-function writeFirstSummary(
-  manager: CheckpointManager,
-  request: CheckedRequest,
-): Promise<{ seq: number; type: string }> {
+function writeFirstSummary(manager: CheckpointManager, request: CheckedRequest): Promise<Written> {
   const { summaryHint, resumeFromSeq } = request.checkpoint;
   const resumed = resumeFromSeq === undefined ? '' : `, resumed from checkpoint ${resumeFromSeq}`;
   return manager.writeSummary({
@@ -163,7 +191,7 @@ function writeFirstSummary(
 async function writeLogTail(
   manager: CheckpointManager,
   options: RunCheckpointsOptions,
-): Promise<{ seq: number; type: string } | undefined> {
+): Promise<Written | undefined> {
   const { logTailLines } = options.request.checkpoint;
   const tail = await openRun(options.paths, { clock: options.clock }).tail({
     lines: logTailLines,
@@ -183,7 +211,7 @@ async function writeGitDiff(
   manager: CheckpointManager,
   request: CheckedRequest,
   signal: AbortSignal,
-): Promise<{ seq: number; type: string }> {
+): Promise<Written> {
   const { baseRef } = request.checkpoint;
   return manager.writeGitDiff({
     worktree: request.runtime.worktreePath,
@@ -192,15 +220,62 @@ async function writeGitDiff(
   });
 }
 
+/** A report that was there before the step began says nothing about it. */
 async function writeTestOutput(
   manager: CheckpointManager,
-  request: CheckedRequest,
-): Promise<{ seq: number; type: string } | undefined> {
-  const { testReport } = request.checkpoint;
+  options: RunCheckpointsOptions,
+): Promise<Written | undefined> {
+  const { testReport } = options.request.checkpoint;
   if (testReport === undefined) return undefined;
-  const path = resolve(request.runtime.worktreePath, testReport);
-  return existsSync(path) ? manager.writeTestOutput({ path }) : undefined;
+  const path = resolve(options.request.runtime.worktreePath, testReport);
+  const entry = lstatSync(path, { throwIfNoEntry: false });
+  if (entry === undefined) throw new Error(`Cannot read test report "${testReport}": there is none`);
+  if (entry.mtimeMs < options.startedAtMs - TIMESTAMP_SLACK_MS) {
+    const writtenAt = new Date(entry.mtimeMs).toISOString();
+    throw new Error(`Cannot use test report "${testReport}": written at ${writtenAt}, before the step began`);
+  }
+  return manager.writeTestOutput({ path });
 }
 
-/** What a last look may cost a step that is being ended; the tree keeps its files, so nothing is lost by giving up. */
-const BEFORE_KILL_MS = 5000;
+function rejectWhenAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const giveUp = (): void => reject(signal.reason as Error);
+    if (signal.aborted) giveUp();
+    else signal.addEventListener('abort', giveUp, { once: true });
+  });
+}
+
+/** A capture that waits for its time, or until it is wanted at once. */
+function createWaiting(
+  clock: Clock,
+  waitMs: number,
+  take: () => Promise<void>,
+): { readonly taken: Promise<void>; takeNow(): void } {
+  if (waitMs <= 0) return { taken: take(), takeNow: () => undefined };
+  let takeNow = (): void => undefined;
+  const taken = new Promise<void>((resolve) => {
+    let isTaken = false;
+    takeNow = () => {
+      if (isTaken) return;
+      isTaken = true;
+      timer.cancel();
+      resolve(take());
+    };
+    const timer = clock.setTimer(waitMs, () => takeNow(), { keepAlive: false });
+  });
+  return { taken, takeNow: () => takeNow() };
+}
+
+/**
+ * How long a capture may take, in ms. Before the start the step waits for it; what a last look before a kill may cost is
+ * less, since the tree keeps its files and nothing is lost by giving up.
+ */
+const LIMITS_MS: Readonly<Record<CheckpointOccasion, number>> = {
+  start: 10_000,
+  periodic: 300_000,
+  requested: 300_000,
+  before_kill: 5000,
+  final: 300_000,
+};
+/** Of file systems that keep times in seconds. */
+const TIMESTAMP_SLACK_MS = 2000;

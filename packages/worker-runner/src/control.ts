@@ -2,16 +2,23 @@
  * Status, cancel and checkpoint-now from any process of the user: over the socket of the run's owner, or, for reading,
  * from the files alone.
  */
+import { createRealClock } from '@conductor-run/clock';
 import { openRun, type RunPaths, type RunState } from '@conductor-run/logging';
 
-import { WorkerRunnerError } from './errors.ts';
+import { systemCodeOf, WorkerRunnerError } from './errors.ts';
 import { createHost, type Host } from './host.ts';
 import { isProcessAlive, type ProcessIdentity } from './process-table.ts';
 import { readStepResult } from './result-schema.ts';
 import type { StepResult } from './result.ts';
-import { readOwner } from './run-record.ts';
+import { readOwner, type RunOwner } from './run-record.ts';
 import { clearUnacknowledged, hasUnacknowledged } from './supervised-runs.ts';
-import { connectToSupervisor, type CallWithoutId } from './supervisor-client.ts';
+import {
+  callWhileAtWork,
+  connectToSupervisor,
+  type CallPatience,
+  type CallWithoutId,
+  type SupervisorConnection,
+} from './supervisor-client.ts';
 
 /** What is known of a run. */
 export interface RunStatusReport {
@@ -62,7 +69,8 @@ export function runStatus(paths: RunPaths, options: ControlOptions = {}): RunSta
  * @param reason - words for the record
  * @returns when the owner has heard it; the result follows when everything is gone
  * @throws {@link WorkerRunnerError} with code `run-not-live` for a run that has ended, waits to be adopted, or is attached
- * to a process, which alone can cancel it
+ * to a process, which alone can cancel it; `run-not-found`; `supervisor-unavailable` when its owner is stopped, or has not
+ * answered for a minute
  */
 export async function cancelRun(paths: RunPaths, reason?: string): Promise<void> {
   await callOwner(paths, {
@@ -77,10 +85,11 @@ export async function cancelRun(paths: RunPaths, reason?: string): Promise<void>
  *
  * @param paths - the run
  * @returns when it is written, or its failure is in worker.log
- * @throws {@link WorkerRunnerError} with code `run-not-live`, as `cancelRun`
+ * @throws {@link WorkerRunnerError} as `cancelRun`; an owner at work is waited for without limit
  */
 export async function checkpointNow(paths: RunPaths): Promise<void> {
-  await callOwner(paths, { op: 'checkpoint', ...nameOf(paths) });
+  // A large tree takes its time.
+  await callOwner(paths, { op: 'checkpoint', ...nameOf(paths) }, Number.POSITIVE_INFINITY);
 }
 
 /**
@@ -88,14 +97,15 @@ export async function checkpointNow(paths: RunPaths): Promise<void> {
  * reports it. Call it after the job has been closed in its store.
  *
  * @param paths - the run
+ * @throws {@link WorkerRunnerError} with code `run-not-found`; `supervisor-unavailable` when a supervisor that is stopped
+ * does not answer: the run is no longer reported all the same, its lease is held until `holdAfterEndMs` is over
  */
 export async function acknowledgeRun(paths: RunPaths): Promise<void> {
   clearUnacknowledged(paths.runDir);
-  const socketPath = readOwner(paths.runDir)?.socketPath;
-  const connection = socketPath === undefined ? undefined : await connectToSupervisor(socketPath);
+  const connection = await connectToOwner(paths);
   if (connection === undefined) return;
   try {
-    await connection.call({ op: 'acknowledge', ...nameOf(paths) });
+    await callWhileAtWork(connection, { op: 'acknowledge', ...nameOf(paths) }, patienceWith(paths));
   } finally {
     connection.close();
   }
@@ -111,9 +121,8 @@ export function isAcknowledged(paths: RunPaths): boolean {
   return !hasUnacknowledged(paths.runDir);
 }
 
-async function callOwner(paths: RunPaths, call: CallWithoutId): Promise<void> {
-  const socketPath = readOwner(paths.runDir)?.socketPath;
-  const connection = socketPath === undefined ? undefined : await connectToSupervisor(socketPath);
+async function callOwner(paths: RunPaths, call: CallWithoutId, patienceMs?: number): Promise<void> {
+  const connection = await connectToOwner(paths);
   if (connection === undefined) {
     throw new WorkerRunnerError(
       'run-not-live',
@@ -121,10 +130,33 @@ async function callOwner(paths: RunPaths, call: CallWithoutId): Promise<void> {
     );
   }
   try {
-    await connection.call(call);
+    await callWhileAtWork(connection, call, patienceWith(paths, patienceMs));
   } finally {
     connection.close();
   }
+}
+
+async function connectToOwner(paths: RunPaths): Promise<SupervisorConnection | undefined> {
+  const socketPath = ownerOf(paths)?.socketPath;
+  return socketPath === undefined ? undefined : connectToSupervisor(socketPath);
+}
+
+function ownerOf({ runDir, runId, taskId }: RunPaths): RunOwner | undefined {
+  try {
+    return readOwner(runDir);
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ENOENT') throw error;
+    throw new WorkerRunnerError(
+      'run-not-found',
+      `Cannot find run "${runId}" of task "${taskId}": "${runDir}" is not there, expected a run directory`,
+      { cause: error },
+    );
+  }
+}
+
+function patienceWith({ runDir }: RunPaths, patienceMs?: number): CallPatience {
+  const patience = { clock: createRealClock(), host: createHost(), directory: runDir };
+  return patienceMs === undefined ? patience : { ...patience, patienceMs };
 }
 
 function nameOf(paths: RunPaths): { taskId: string; runId: string } {

@@ -2,7 +2,7 @@
  * Who decides about the `authorize` events of each run of a supervisor.
  * Invariant: a step is never allowed something because nobody was there: questions wait for somebody who decides.
  */
-import type { Authorizer, AuthorizationAnswer, AuthorizationQuestion } from './event-channel.ts';
+import type { Authorizer, AuthorizationAnswer, AuthorizationQuestion } from './answers.ts';
 
 /** The ones who decide, by run. */
 export interface Deciders {

@@ -9,7 +9,7 @@ import { createRealClock, type Clock } from '@conductor-run/clock';
 import type { RunPaths } from '@conductor-run/logging';
 
 import { WorkerRunnerError } from './errors.ts';
-import type { Authorizer } from './event-channel.ts';
+import type { Authorizer } from './answers.ts';
 import { RESULT_FILE } from './result-schema.ts';
 import { readOwner } from './run-record.ts';
 import { connectToSupervisor } from './supervisor-client.ts';

@@ -1,5 +1,5 @@
 /** Questions of steps to the client that decides for them, over its connection. Invariant: a question ends with its connection. */
-import type { Authorizer } from './event-channel.ts';
+import type { Authorizer } from './answers.ts';
 import type { LineSocket } from './line-socket.ts';
 import { parseAnswer } from './protocol.ts';
 

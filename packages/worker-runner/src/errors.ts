@@ -39,5 +39,11 @@ export function systemCodeOf(error: unknown): string | undefined {
 
 /** @internal The words of whatever was thrown. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  try {
+    const words: unknown = error instanceof Error ? error.message : error;
+    return typeof words === 'string' ? words : String(words);
+  } catch {
+    // An object that refuses to become a string; some do.
+    return 'something without words';
+  }
 }

@@ -1,45 +1,20 @@
 /**
- * Reads what the step writes to its events descriptor, keeps it, tells the sink, and answers `authorize`.
- * Invariant: nothing a step writes there can stop or slow the step, or fail the run.
+ * Reads what the step writes to its events descriptor, keeps it, tells the sink, and has `authorize` answered.
+ * Invariant: whatever a step writes there, and however much, holds up nobody for longer than a slice, takes no more than
+ * its bound on disk and in memory, and cannot keep the run from being closed.
  */
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Clock } from '@conductor-run/clock';
 
+import { createAnswers, type Authorizer } from './answers.ts';
 import { messageOf } from './errors.ts';
 import { openEventLog } from './event-log.ts';
 import type { Host } from './host.ts';
-import { followLines } from './line-follower.ts';
-import { writeReply } from './reply-pipe.ts';
+import { followLines, REST_MS, SLICE_MS, type LineFollower } from './line-follower.ts';
 import { parseEventLine, type ReportedEvent, type StepEvent } from './step-events.ts';
 import { WRAPPER_FILES } from './wrapper.ts';
-
-/** A question a step asks before it does something. */
-export interface AuthorizationQuestion {
-  /** The task of the asking step. */
-  readonly taskId: string;
-  /** The run of the asking step. */
-  readonly runId: string;
-  /** Its place among the run's structured events: whoever follows them knows what the step said before it asked. */
-  readonly seq: number;
-  /** What it wants to do, such as `tool.call`. */
-  readonly capability: string;
-  /** What with; empty when the step did not say. */
-  readonly target: string;
-  /** Everything the step said. */
-  readonly body: Readonly<Record<string, unknown>>;
-}
-
-/** The answer to it. */
-export type AuthorizationAnswer =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly error: { readonly code: string; readonly message: string } };
-
-/** Who decides. May take its time: the step waits, nothing else does. A rejection denies. */
-export type Authorizer = (
-  question: AuthorizationQuestion,
-) => AuthorizationAnswer | Promise<AuthorizationAnswer>;
 
 /** What a channel needs. */
 export interface EventChannelOptions {
@@ -49,23 +24,29 @@ export interface EventChannelOptions {
   readonly clock: Clock;
   readonly host: Host;
   readonly authorize: Authorizer;
-  /** Applied to every line before it is parsed or kept. */
+  /** Applied to every text of an event before it is kept. */
   readonly redact: (text: string) => string;
+  /** How large `events.ndjson` may grow, and what the step writes as well. */
   readonly maxEventBytes: number;
-  /** Called for each valid event, in order. */
+  /** Called for each valid event, in order; with those that a former reader had stored first. */
   readonly onEvent: (event: StepEvent) => void;
   /** Called for a line that was refused. */
   readonly onProblem: (problem: string, line: string) => void;
+  /** Called once when there are more events than may be kept. The rest is given up. */
+  readonly onOverflow: () => void;
   /** Called when an event cannot be stored, once until one can be again. The event waits, and all behind it. */
   readonly onUnwritable: (error: unknown) => void;
 }
 
 /** A channel at work. */
 export interface EventChannel {
-  /** Keeps an event that did not come from the step's descriptor (a function step, for one). Throws what storing it throws. */
+  /**
+   * Keeps an event that did not come from the step's descriptor (a function step, for one), under the same rules.
+   * Throws what storing it throws, and when the channel is closed.
+   */
   report(event: ReportedEvent): void;
-  /** Reads what is left and stops. Call after the tree is gone. Throws, closed, when an event could not be stored. */
-  close(): void;
+  /** Reads what is left and stops. Call after the tree is gone. Rejects, closed, when an event could not be stored. */
+  close(): Promise<void>;
 }
 
 /**
@@ -74,143 +55,135 @@ export interface EventChannel {
  * @param options - the run and whom to tell
  */
 export function openEventChannel(options: EventChannelOptions): EventChannel {
+  const { clock, onEvent, onProblem } = options;
   const rawPath = join(options.runDir, WRAPPER_FILES.events);
   closeSync(openSync(rawPath, 'a', FILE_MODE));
-  const { log, stored } = openEventLog(options.runDir);
-  const replies = createReplies(options, (id) => log.markAnswered(id));
-  let rawOffset = stored.rawOffset;
+  const log = openEventLog(options.runDir, options.maxEventBytes);
+  const answers = createAnswers(options, (id) => log.markAnswered(id));
+  let rawOffset = 0;
   let isFull = false;
+  let isOverflowTold = false;
   let unwritable: { readonly error: unknown } | undefined;
+  let follower: LineFollower | undefined;
+  let closing: Promise<void> | undefined;
 
+  const overflow = (): void => {
+    if (!isOverflowTold) options.onOverflow();
+    isOverflowTold = true;
+  };
   const onLine = (line: string | undefined, endOffset: number): boolean => {
     if (isFull) return true;
-    if (endOffset > options.maxEventBytes) {
-      isFull = true;
-      options.onProblem(`more than ${options.maxEventBytes} bytes of events, the rest is ignored`, '');
-    } else if (line === undefined) options.onProblem(`longer than ${MAX_LINE_BYTES} bytes`, '');
-    else if (line.trim() !== '') return takeLine(options.redact(line), endOffset);
+    if (line === undefined) onProblem(`longer than ${MAX_LINE_BYTES} bytes`, '');
+    else if (line.trim() !== '') return takeLine(line, endOffset);
     rawOffset = endOffset;
     return true;
   };
   const takeLine = (line: string, endOffset: number): boolean => {
-    const { event, problem } = parseEventLine(line);
-    if (event === undefined) options.onProblem(problem, line.slice(0, MAX_QUOTED_CHARS));
-    else {
-      const kept = keep(event, endOffset);
-      if (kept === undefined) return false;
-      options.onEvent(kept);
-      if (kept.kind === 'authorize') replies.answer(kept);
-    }
+    const { event, problem } = parseEventLine(line, options.redact);
+    if (event === undefined) onProblem(problem, options.redact(line).slice(0, MAX_QUOTED_CHARS));
+    else if (event.kind === 'authorize' && answers.areTooMany()) return false;
+    else if (!takeEvent(event, endOffset)) return false;
     rawOffset = endOffset;
     return true;
   };
   /** Never throws: it is called by a watcher or a timer, where a throw would end the process. */
-  const keep = (event: ReportedEvent, endOffset: number): StepEvent | undefined => {
+  const takeEvent = (event: ReportedEvent, endOffset: number): boolean => {
+    let kept: StepEvent | undefined;
     try {
-      const kept = log.append(event, endOffset, options.clock.nowMs());
-      unwritable = undefined;
-      return kept;
+      kept = log.append(event, endOffset, clock.nowMs());
     } catch (error) {
       if (unwritable === undefined) options.onUnwritable(error);
       unwritable = { error };
-      return undefined;
-    }
-  };
-
-  for (const event of stored.events) options.onEvent(event);
-  const follower = followLines({
-    path: rawPath,
-    fromOffset: rawOffset,
-    maxLineBytes: MAX_LINE_BYTES,
-    clock: options.clock,
-    onLine,
-  });
-  for (const event of stored.events) {
-    const isOpen = event.kind === 'authorize' && !stored.answeredIds.has(event.id ?? '');
-    if (isOpen) replies.answer(event);
-  }
-  return {
-    report: (event) => options.onEvent(log.append(event, rawOffset, options.clock.nowMs())),
-    close() {
-      follower.drain();
-      follower.close();
-      replies.close();
-      log.close();
-      if (unwritable !== undefined) throw unwritable.error;
-    },
-  };
-}
-
-interface Replies {
-  answer(question: StepEvent): void;
-  close(): void;
-}
-
-/** Answers are written one after the other; a step that does not read them fills the pipe and waits alone. */
-function createReplies(options: EventChannelOptions, onAnswered: (id: string) => void): Replies {
-  let isClosed = false;
-  let queue = Promise.resolve();
-
-  const decide = async (question: StepEvent): Promise<AuthorizationAnswer> => {
-    const { capability, target } = question.body;
-    try {
-      return await options.authorize({
-        taskId: options.taskId,
-        runId: options.runId,
-        seq: question.seq,
-        capability: typeof capability === 'string' ? capability : '',
-        target: typeof target === 'string' ? target : '',
-        body: question.body,
-      });
-    } catch (error) {
-      options.onProblem(`authorization failed: ${messageOf(error)}`, question.id ?? '');
-      return { ok: false, error: { code: 'INTERNAL_ERROR', message: 'The decision could not be made' } };
-    }
-  };
-  let hasFailed = false;
-  /** A step that waits for an answer waits for ever without it: what fails, as with no descriptor free, is tried again. */
-  const trySend = (reply: string): boolean => {
-    try {
-      return writeReply(options.runDir, options.host, reply);
-    } catch (error) {
-      if (!hasFailed) options.onProblem(`answer not sent, to be tried again: ${messageOf(error)}`, '');
-      hasFailed = true;
       return false;
     }
+    unwritable = undefined;
+    tell(kept);
+    return true;
   };
-  const send = async (id: string, answer: AuthorizationAnswer): Promise<void> => {
-    const reply = formatReply(id, answer);
-    while (!isClosed) {
-      if (trySend(reply)) {
-        hasFailed = false;
-        onAnswered(id);
-        return;
-      }
-      await options.clock.sleep(RETRY_MS, { keepAlive: false });
+  const tell = (kept: StepEvent | undefined): void => {
+    if (kept === undefined) {
+      isFull = true;
+      overflow();
+      return;
     }
+    onEvent(kept);
+    if (kept.kind === 'authorize') answers.answer(kept);
   };
-  const answerInTurn = async (question: StepEvent): Promise<void> => {
-    const answer = await decide(question);
-    const turn = queue.then(() => send(question.id ?? '', answer));
-    queue = turn.catch((error: unknown) => options.onProblem(`answer not recorded: ${messageOf(error)}`, ''));
-    await queue;
+  /** Takes up what former readers stored; true when that was all. */
+  const open: StepEvent[] = [];
+  const takeStored = (): boolean => {
+    const untilMs = clock.monotonicMs() + SLICE_MS;
+    for (let line = log.nextStored(); line !== undefined; line = log.nextStored()) {
+      if (line.event === undefined) forget(open, line.answered);
+      else {
+        rawOffset = line.rawOffset;
+        onEvent(line.event);
+        if (line.event.kind === 'authorize') open.push(line.event);
+      }
+      if (clock.monotonicMs() >= untilMs) return false;
+    }
+    return true;
+  };
+  const begin = async (): Promise<void> => {
+    while (!takeStored()) await clock.sleep(REST_MS, { keepAlive: false });
+    follower = followLines({
+      path: rawPath,
+      fromOffset: rawOffset,
+      maxLineBytes: MAX_LINE_BYTES,
+      maxBytes: options.maxEventBytes,
+      clock,
+      onLine,
+      onOverflow: overflow,
+      onProblem: (error) => onProblem(`events cannot be read: ${messageOf(error)}`, ''),
+    });
+    for (const question of open) answers.answer(question);
+  };
+  // All of a short log is taken up before this returns.
+  const ready = begin();
+  // Said by `close`, which nobody may have called yet.
+  ready.catch(() => undefined);
+
+  const finish = async (): Promise<void> => {
+    answers.close();
+    try {
+      await ready;
+      await follower?.finish();
+    } finally {
+      follower?.close();
+      log.close();
+    }
+    if (unwritable !== undefined) throw unwritable.error;
   };
   return {
-    answer: (question) => void answerInTurn(question),
-    close() {
-      isClosed = true;
+    report(reported) {
+      if (closing !== undefined || follower === undefined) {
+        throw new Error(
+          `Cannot keep event of run "${options.runId}": its events are not open, expected a run at work`,
+        );
+      }
+      const { event, problem } = parseEventLine(toLine(reported), options.redact);
+      if (event === undefined) onProblem(problem, '');
+      else if (!isFull) tell(log.append(event, rawOffset, clock.nowMs()));
     },
+    close: () => (closing ??= finish()),
   };
 }
 
-/** A pipe takes up to 4,096 bytes in one piece, so that answers never mix: long messages are cut. */
-function formatReply(id: string, answer: AuthorizationAnswer): string {
-  if (answer.ok) return `${JSON.stringify({ id, ok: true })}\n`;
-  const { code, message } = answer.error;
-  return `${JSON.stringify({ id, ok: false, error: { code: code.slice(0, 64), message: message.slice(0, 400) } })}\n`;
+/** The first question of this id that is open has been answered. */
+function forget(open: StepEvent[], id: string): void {
+  const index = open.findIndex((question) => question.id === id);
+  if (index >= 0) open.splice(index, 1);
+}
+
+/** What cannot be put into words is refused like a line that is none. */
+function toLine(event: ReportedEvent): string {
+  try {
+    return JSON.stringify(event) ?? '';
+  } catch {
+    return '';
+  }
 }
 
 const FILE_MODE = 0o600;
 const MAX_LINE_BYTES = 1024 * 1024;
 const MAX_QUOTED_CHARS = 200;
-const RETRY_MS = 20;

@@ -1,32 +1,39 @@
 /**
  * `events.ndjson`: the structured events of a run, numbered, each with the offset of the raw file it was read up to.
- * Invariant: an event is stored exactly once, also when its reader is killed between reading and storing.
+ * Invariant: an event is stored exactly once, also when its reader is killed between reading and storing; the file is
+ * never larger than its bound, but for the notes of answers.
  */
 import { closeSync, fstatSync, ftruncateSync, openSync, truncateSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { z } from 'zod';
 
-import { readIfThere } from './files.ts';
+import { systemCodeOf } from './errors.ts';
+import { createLineReader, type LineReader } from './line-reader.ts';
 import { STEP_EVENT_KINDS, type ReportedEvent, type StepEvent } from './step-events.ts';
 
 /** The file's name inside a run directory. */
 export const EVENT_LOG_FILE = 'events.ndjson';
 
-/** Stored events of a run. */
-export interface StoredEvents {
-  /** In the order of their sequence. */
-  readonly events: readonly StepEvent[];
-  /** How far the raw file had been read when the last of them was stored. */
-  readonly rawOffset: number;
-  /** Ids of `authorize` events whose answer was sent. */
-  readonly answeredIds: ReadonlySet<string>;
-}
+/** What a line of the log says: an event, read up to `rawOffset` of the raw file, or that a question was answered. */
+export type StoredLine =
+  | { readonly event: StepEvent; readonly rawOffset: number; readonly answered?: never }
+  | { readonly answered: string; readonly event?: never };
 
-/** Appends to the log. */
+/** Reads what is stored, then appends. */
 export interface EventLog {
-  /** Numbers and stores one event, read up to `rawOffset` of the raw file. Throws where nothing can be written, such as a full disk. */
-  append(event: ReportedEvent, rawOffset: number, createdAt: number): StepEvent;
+  /**
+   * The next line of those that former readers stored, or `undefined` after the last. A torn last line is then cut off,
+   * and the log can be appended to.
+   */
+  nextStored(): StoredLine | undefined;
+  /**
+   * Numbers and stores one event, read up to `rawOffset` of the raw file. Throws where nothing can be written, such as
+   * a full disk.
+   *
+   * @returns `undefined`, with nothing stored, when the log would grow beyond its bound
+   */
+  append(event: ReportedEvent, rawOffset: number, createdAt: number): StepEvent | undefined;
   /** Remembers that the question of this id was answered. */
   markAnswered(id: string): void;
   /** Closes the file. */
@@ -34,36 +41,53 @@ export interface EventLog {
 }
 
 /**
- * Opens the log for appending, cutting off a torn last line.
+ * Opens the log.
  *
  * @param runDir - the run's directory
- * @returns the log, and what it holds already
+ * @param maxBytes - how large it may grow
  */
-export function openEventLog(runDir: string): { readonly log: EventLog; readonly stored: StoredEvents } {
+export function openEventLog(runDir: string, maxBytes: number): EventLog {
   const path = join(runDir, EVENT_LOG_FILE);
-  const { stored, goodBytes, totalBytes } = readLog(path);
-  if (totalBytes > goodBytes) truncateSync(path, goodBytes);
-  let seq = stored.events.at(-1)?.seq ?? 0;
+  let stored: StoredLines | undefined = openStored(path);
+  let seq = 0;
+  let bytes = 0;
   // Opened at the first event: most steps report none.
   let fd: number | undefined;
-  const write = (record: object): void => {
+  const write = (line: Buffer): void => {
     fd ??= openSync(path, 'a', FILE_MODE);
-    appendWhole(fd, Buffer.from(`${JSON.stringify(record)}\n`));
+    appendWhole(fd, line);
+    bytes += line.length;
   };
-  const log: EventLog = {
-    append(event, rawOffset, createdAt) {
-      const line: StepEvent = { seq: seq + 1, createdAt, ...event };
-      write({ ...line, rawOffset });
-      seq += 1;
+  return {
+    nextStored() {
+      const line = stored?.next();
+      if (line?.event !== undefined) seq = line.event.seq;
+      if (line === undefined && stored !== undefined) {
+        bytes = stored.end();
+        stored = undefined;
+      }
       return line;
     },
-    markAnswered: (id) => write({ answered: id }),
+    append(event, rawOffset, createdAt) {
+      const numbered: StepEvent = { seq: seq + 1, createdAt, ...event };
+      const line = toLine({ ...numbered, rawOffset });
+      if (bytes + line.length > maxBytes) return undefined;
+      write(line);
+      seq += 1;
+      return numbered;
+    },
+    markAnswered: (id) => write(toLine({ answered: id })),
     close() {
+      stored?.close();
+      stored = undefined;
       if (fd !== undefined) closeSync(fd);
       fd = undefined;
     },
   };
-  return { log, stored };
+}
+
+function toLine(record: object): Buffer {
+  return Buffer.from(`${JSON.stringify(record)}\n`);
 }
 
 /** A disk that fills up takes the first part of a line: the next line must not go on from there. */
@@ -78,43 +102,89 @@ function appendWhole(fd: number, line: Buffer): void {
 }
 
 /**
- * Reads the structured events of a run, live or ended.
+ * Reads the structured events of a run, live or ended. All of them are then in memory: `followStepEvents` gives them one
+ * by one.
  *
  * @param runDir - the run's directory
  * @returns an empty list when the step reported none; a torn last line is left out
  */
 export function readStepEvents(runDir: string): readonly StepEvent[] {
-  return readLog(join(runDir, EVENT_LOG_FILE)).stored.events;
+  const stored = openStored(join(runDir, EVENT_LOG_FILE));
+  const events: StepEvent[] = [];
+  try {
+    for (let line = stored?.next(); line !== undefined; line = stored?.next()) {
+      if (line.event !== undefined) events.push(line.event);
+    }
+  } finally {
+    stored?.close();
+  }
+  return events;
 }
 
-function readLog(path: string): { stored: StoredEvents; goodBytes: number; totalBytes: number } {
-  const content = readIfThere(path) ?? Buffer.alloc(0);
-  const events: StepEvent[] = [];
-  const answeredIds = new Set<string>();
-  let rawOffset = 0;
+interface StoredLines {
+  next(): StoredLine | undefined;
+  /** Cuts off a torn last line and closes. Returns the size of what is left, in bytes. */
+  end(): number;
+  close(): void;
+}
+
+/** `undefined` when there is no log. */
+function openStored(path: string): StoredLines | undefined {
+  const fd = openIfThere(path);
+  if (fd === undefined) return undefined;
+  const reader = createLogReader(fd);
   let goodBytes = 0;
-  for (let end = content.indexOf(NEWLINE); end >= 0; end = content.indexOf(NEWLINE, goodBytes)) {
-    const stored = parseStoredLine(content.toString('utf8', goodBytes, end));
-    goodBytes = end + 1;
-    if (stored === undefined) continue;
-    if ('answered' in stored) answeredIds.add(stored.answered);
-    else {
-      events.push(stored.event);
-      rawOffset = stored.rawOffset;
-    }
+  return {
+    next() {
+      const { stored, endOffset } = nextStoredLine(reader) ?? { endOffset: goodBytes };
+      goodBytes = endOffset;
+      return stored;
+    },
+    end() {
+      const isTorn = fstatSync(fd).size > goodBytes;
+      closeSync(fd);
+      if (isTorn) truncateSync(path, goodBytes);
+      return goodBytes;
+    },
+    close: () => closeSync(fd),
+  };
+}
+
+/** Opens a log for reading; `undefined` when there is none. */
+export function openIfThere(path: string): number | undefined {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
+    throw error;
   }
-  return { stored: { events, rawOffset, answeredIds }, goodBytes, totalBytes: content.length };
+}
+
+/** Reads a log. A torn line is cut off by the run's next owner, whose next event then lies in its place. */
+export function createLogReader(fd: number): LineReader {
+  return createLineReader({ fd, fromOffset: 0, maxLineBytes: MAX_STORED_LINE_BYTES, mayBeCut: true });
 }
 
 /**
- * Parses one line of the log.
+ * The next line that says something.
  *
- * @param line - without its newline
- * @returns `undefined` for a line that was torn by a crash and then continued
+ * @param reader - of a log
+ * @returns `undefined` when there is no whole line; without `stored` when all whole lines were torn by a crash and then
+ * continued
  */
-export function parseStoredLine(
-  line: string,
-): { readonly event: StepEvent; readonly rawOffset: number } | { readonly answered: string } | undefined {
+export function nextStoredLine(
+  reader: LineReader,
+): { readonly stored?: StoredLine; readonly endOffset: number } | undefined {
+  let last: { readonly endOffset: number } | undefined;
+  for (let line = reader.next(); line !== undefined; line = reader.next()) {
+    const stored = parseStoredLine(line.text ?? '');
+    if (stored !== undefined) return { stored, endOffset: line.endOffset };
+    last = line;
+  }
+  return last === undefined ? undefined : { endOffset: last.endOffset };
+}
+
+function parseStoredLine(line: string): StoredLine | undefined {
   const parsed = storedLine.safeParse(parseJson(line));
   if (!parsed.success) return undefined;
   if ('answered' in parsed.data) return parsed.data;
@@ -140,5 +210,6 @@ const storedEvent = z.object({
   rawOffset: z.int().min(0),
 });
 const storedLine = z.union([storedEvent, z.object({ answered: z.string() })]);
-const NEWLINE = 10;
 const FILE_MODE = 0o600;
+/** A line of 1 MiB grows when its numbers are written out. */
+const MAX_STORED_LINE_BYTES = 16 * 1024 * 1024;

@@ -32,10 +32,15 @@ export interface StepContext {
   readonly hurry: AbortSignal;
   /** Says that the work has started, and in which process. */
   started(process?: ProcessIdentity): void;
-  /** Keeps a structured event. */
+  /** Keeps a structured event, under the rules for a line of a step. Throws when the run has ended, or the disk is full. */
   report(event: ReportedEvent): void;
   /** Writes a warning into worker.log. */
   warn(type: string, message: string, details?: Readonly<Record<string, unknown>>): void;
+  /**
+   * Keeps what the work tree holds before the step changes it, at most 10 s long; never rejects. Awaited by executors
+   * before they start anything, unless nothing will be changed.
+   */
+  checkpointAtStart(): Promise<void>;
   /** Takes a checkpoint right now; never rejects. Awaited by executors before they kill. */
   checkpointBeforeKill(): Promise<void>;
   /** Offers a way to sample CPU and memory, for the idle timeout and the metrics. */
@@ -59,7 +64,7 @@ export interface StepExit {
    * `lost`: it ran, and nobody knows how it ended.
    */
   readonly how: 'exited' | 'deferred' | 'not-started' | 'lost';
-  /** Exit code as the system or the wrapper told. */
+  /** Exit code as the system or the wrapper told, from 0 to 255; with another number the run fails as `runner_failed`. */
   readonly exitCode?: number | undefined;
   /** The signal that ended it, when that is known otherwise than by the exit code. */
   readonly signal?: string | undefined;

@@ -16,6 +16,8 @@ import { runMarkOf } from './wrapper.ts';
 /** A run under guard. */
 export interface GuardedRun {
   readonly runDir: string;
+  /** The directory as it was named when the run was started, which its processes are known by. */
+  readonly markedDir: string;
   /** The epoch of the owner that asks; a later owner makes the guard keep away. */
   readonly epoch: number;
   /** When to kill, in ms since boot as /proc/uptime counts. */
@@ -53,6 +55,8 @@ export interface GuardOptions {
   readonly directory: string;
   /** Our pid: when that process is gone and nothing is left to guard, the guard ends by itself. */
   readonly watchedPid: number;
+  /** Where it looks for `grep` and `sleep`, beside the usual places: on some systems they are nowhere else. */
+  readonly searchPath?: string | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -64,7 +68,7 @@ export interface GuardOptions {
  * @param options - where, and for whom
  */
 export function startGuard(options: GuardOptions): Guard {
-  const { directory, watchedPid, clock, logger } = options;
+  const { directory, clock, logger } = options;
   if (readUptimeMs() === undefined) return { update: () => undefined, stop: () => undefined };
   const listPath = join(directory, LIST_FILE);
   let list = formatList([], DEFAULT_POLL_MS);
@@ -89,7 +93,7 @@ export function startGuard(options: GuardOptions): Guard {
     };
     try {
       writeList();
-      spawnGuard(listPath, watchedPid)
+      spawnGuard(listPath, options)
         .on('error', (error) => lose({ err: error }))
         .on('exit', (exitCode, signal) => lose({ exitCode, signal }))
         .unref();
@@ -112,19 +116,19 @@ export function startGuard(options: GuardOptions): Guard {
   };
 }
 
-function spawnGuard(listPath: string, watchedPid: number): ChildProcess {
+function spawnGuard(listPath: string, { watchedPid, searchPath = '' }: GuardOptions): ChildProcess {
   return spawn('/bin/sh', ['-c', GUARD_SCRIPT, 'conductor-guard', listPath, String(watchedPid)], {
     cwd: '/',
     detached: true,
-    env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
+    env: { PATH: `${USUAL_PATH}${searchPath === '' ? '' : `:${searchPath}`}` },
     stdio: 'ignore',
   });
 }
 
 /** First line: seconds between looks. Then a line a run: centiseconds of uptime, brand in bytes twice, next epoch, directory. */
 function formatList(runs: readonly GuardedRun[], pollMs: number): string {
-  const lines = runs.map(({ runDir, epoch, killAtUptimeMs }) => {
-    const brand = BigInt(runMarkOf(runDir).brand);
+  const lines = runs.map(({ runDir, markedDir, epoch, killAtUptimeMs }) => {
+    const brand = BigInt(runMarkOf(markedDir).brand);
     const deadline = Math.floor(killAtUptimeMs / 10);
     return `${deadline} ${brand * 512n} ${brand * 1024n} ${epoch + 1} ${runDir}\n`;
   });
@@ -136,12 +140,14 @@ function formatList(runs: readonly GuardedRun[], pollMs: number): string {
  * The brand finds everybody of the run, zombies too, which nobody can kill and only their parent, perhaps stopped, can
  * bury; the group is a second way for where the brand could not be set. A run with a result or a later owner is left
  * alone. One whose wrapper has written its exit keeps it, without a mark: only what the step left running is ended.
- * `true`, since a `:` whose redirection fails ends the shell.
+ * `true`, since a `:` whose redirection fails ends the shell. Without its programs it ends, which is told of, instead
+ * of looking without a pause.
  */
 const GUARD_SCRIPT = `
 list=$1; watched=$2; rounds=0; due=; nl='
 '; ended=$nl
 trap '' TERM INT HUP
+command -v grep >/dev/null && command -v sleep >/dev/null || exit 127
 read_stat() {
   stat=; while read -r line; do stat=$line; done
   stat=\${stat##*) }
@@ -184,11 +190,12 @@ while :; do
     rounds=$((rounds+1)); [ $rounds -lt 500 ] && continue
   fi
   [ $left = 0 ] && ! kill -0 "$watched" && exit 0
-  sleep "$poll"
+  sleep "$poll" || sleep 1 || exit
 done
 `;
 
 const LIST_FILE = 'leases';
+const USUAL_PATH = '/usr/local/bin:/usr/bin:/bin';
 const UPTIME_PATH = '/proc/uptime';
 const DEFAULT_POLL_MS = 100;
 /** A guard that cannot start must not be started over and over. */

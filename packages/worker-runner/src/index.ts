@@ -2,7 +2,7 @@ export { WorkerRunnerError, type WorkerRunnerErrorCode } from './errors.ts';
 export { startDeciding, type Deciding, type StartDecidingOptions } from './deciding.ts';
 export { readStepEvents } from './event-log.ts';
 export { followStepEvents, type FollowStepEventsOptions } from './follow-events.ts';
-export type { AuthorizationAnswer, AuthorizationQuestion, Authorizer } from './event-channel.ts';
+export type { AuthorizationAnswer, AuthorizationQuestion, Authorizer } from './answers.ts';
 export type { EndRequest, ResourceSample, StepContext, StepExit, WorkerExecutor } from './executor.ts';
 export { createHost, type Host } from './host.ts';
 export {
@@ -30,6 +30,7 @@ export type { CheckedRequest } from './request-schema.ts';
 export type {
   CheckpointRequest,
   StepIdentity,
+  StepJob,
   StepKind,
   StepLimits,
   StepRequest,

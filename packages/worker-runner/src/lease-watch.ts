@@ -23,10 +23,17 @@ import type { Logger } from './step-sink.ts';
 /** A run whose lease is kept. */
 export interface KeptRun {
   readonly runDir: string;
+  /** The directory as it was named when the run was started; `runDir` by default. */
+  readonly markedDir?: string;
   /** The epoch of our ownership. */
   readonly epoch: number;
   readonly lease: StepLease;
   readonly killGraceMs: number;
+  /**
+   * Whether it is at work already, under the guard of its former owner: then a first renewal that fails is tried again for
+   * as long as the lease can last, before the run is taken from that guard.
+   */
+  readonly isAtWork?: boolean;
   /** The lease cannot be kept: end the step now; `isUrgent` when there is no time for grace. */
   readonly onLost: (text: string, isUrgent: boolean) => void;
   /** The owner of the job wants it cancelled. */
@@ -58,6 +65,8 @@ export interface LeaseWatchOptions {
   readonly guardDir: string;
   /** Our pid. */
   readonly pid: number;
+  /** Where the guard looks for programs, beside the usual places. */
+  readonly searchPath?: string | undefined;
 }
 
 /**
@@ -77,6 +86,7 @@ export function createLeaseWatch(options: LeaseWatchOptions): LeaseWatch {
     guard ??= startGuard({
       directory: options.guardDir,
       watchedPid: options.pid,
+      searchPath: options.searchPath,
       clock,
       logger: options.logger,
     });
@@ -84,6 +94,7 @@ export function createLeaseWatch(options: LeaseWatchOptions): LeaseWatch {
     const known = [...entries].filter((entry) => entry.isKnown);
     const runs = known.map((entry) => ({
       runDir: entry.run.runDir,
+      markedDir: entry.run.markedDir ?? entry.run.runDir,
       epoch: entry.run.epoch,
       killAtUptimeMs: entry.expiresAtUptimeMs - entry.margins.guardLeadMs,
     }));
@@ -103,20 +114,26 @@ export function createLeaseWatch(options: LeaseWatchOptions): LeaseWatch {
 
   /** One batch for all leases of the same length. Resolves when each has its answer, or the time for one is over. */
   const renew = async (batch: readonly Entry[]): Promise<void> => {
-    const leaseMs = batch[0]?.run.lease.leaseMs ?? MIN_LEASE_MS;
-    // Both read before the call: what the store grants lasts longer than what we count.
-    const uptimeMs = readUptimeMs() ?? 0;
-    const sentAtMs = clock.monotonicMs();
     for (const entry of batch) entry.isAsking = true;
-    const answers = await askInTime(options, batch, leaseMs);
+    const asked = await ask(options, batch);
     if (isStopped) return;
     batch.forEach((entry, index) => {
       entry.isAsking = false;
-      entry.isKnown = true;
       entry.nextRenewalMs = clock.monotonicMs() + entry.margins.retryEveryMs;
-      if (entries.has(entry)) takeAnswer(entry, answers?.[index], { sentAtMs, uptimeMs });
+      if (asked !== undefined && entries.has(entry)) takeAnswer(entry, asked.answers[index], asked);
     });
     updateGuard();
+  };
+
+  /** Nobody knows how long the lease of a run still lasts that another process renewed: not longer than a whole one. */
+  const renewFirst = async (entry: Entry): Promise<void> => {
+    const untilMs = clock.monotonicMs() + entry.run.lease.leaseMs;
+    await renew([entry]);
+    if (entry.run.isAtWork !== true) return;
+    while (!entry.isKnown && !isStopped && clock.monotonicMs() < untilMs) {
+      await clock.sleep(entry.margins.retryEveryMs);
+      if (!entry.isKnown && !entry.isAsking) await renew([entry]);
+    }
   };
 
   /** A store that takes its time with one batch must not hold up the next, which may be of shorter leases. */
@@ -142,7 +159,7 @@ export function createLeaseWatch(options: LeaseWatchOptions): LeaseWatch {
     async keep(run) {
       const entry = createEntry(run, clock);
       entries.add(entry);
-      if (run.lease.expiresAtMonotonicMs === undefined) await renew([entry]);
+      if (run.lease.expiresAtMonotonicMs === undefined) await renewFirst(entry);
       else updateGuard();
       armDeadlines(entry, clock);
       timer ??= clock.setTimer(0, tick);
@@ -178,6 +195,7 @@ export async function keepLease(lease: AttachedLease, session: StepSession): Pro
     clock,
     logger,
     pid: host.pid,
+    searchPath: host.env['PATH'],
     guardDir: join(writer.paths.runDir, ATTACHED_GUARD_DIR),
   });
   await watch.keep(keptRunOf(session, lease, 1, request.limits.killGraceSec * 1000));
@@ -251,6 +269,7 @@ function takeAnswer(
   sent: { readonly sentAtMs: number; readonly uptimeMs: number },
 ): void {
   if (answer === undefined) return;
+  entry.isKnown = true;
   if (answer === 'lease-lost') {
     entry.isLost = true;
     entry.run.onLost('The lease belongs to somebody else', true);
@@ -279,13 +298,34 @@ function armDeadlines(entry: Entry, clock: Clock): void {
   arm(1, entry.margins.hardLeadMs, true);
 }
 
+/** What was answered, and the times before it was asked. */
+interface Asked {
+  readonly answers: readonly LeaseAnswer[];
+  readonly sentAtMs: number;
+  readonly uptimeMs: number;
+}
+
+/** Whatever fails on the way, a reading of the time for want of a descriptor too, is a renewal to be tried again. */
+async function ask(options: LeaseWatchOptions, batch: readonly Entry[]): Promise<Asked | undefined> {
+  const { clock, logger } = options;
+  try {
+    // Both read before the call: what the store grants lasts longer than what we count.
+    const uptimeMs = readUptimeMs() ?? 0;
+    const sentAtMs = clock.monotonicMs();
+    const answers = await askInTime(options, batch);
+    return answers === undefined ? undefined : { answers, sentAtMs, uptimeMs };
+  } catch (error) {
+    logger.warn({ err: error, count: batch.length, words: messageOf(error) }, 'lease.renewal-failed');
+    return undefined;
+  }
+}
+
 /** A store that hangs is as good as one that fails: the next try must not wait for it. */
 async function askInTime(
-  options: LeaseWatchOptions,
+  { keeper, clock }: LeaseWatchOptions,
   batch: readonly Entry[],
-  leaseMs: number,
 ): Promise<readonly LeaseAnswer[] | undefined> {
-  const { keeper, clock, logger } = options;
+  const leaseMs = batch[0]?.run.lease.leaseMs ?? MIN_LEASE_MS;
   const patience = new AbortController();
   const giveUp = clock.sleep(leaseMs / 3, { signal: patience.signal }).then(
     () => undefined,
@@ -299,9 +339,6 @@ async function askInTime(
     // Too late an answer is dropped: the next renewal asks again.
     asked.catch(() => undefined);
     return await Promise.race([asked, giveUp]);
-  } catch (error) {
-    logger.warn({ err: error, count: batch.length, words: messageOf(error) }, 'lease.renewal-failed');
-    return undefined;
   } finally {
     patience.abort();
   }

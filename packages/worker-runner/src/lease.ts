@@ -13,7 +13,10 @@ export interface LeaseKeeper {
    * @returns one answer per lease, in order. `cancel-requested` renews too. A rejection renews nothing and is tried again.
    */
   renewMany(leases: readonly unknown[], leaseMs: number): Promise<readonly LeaseAnswer[]>;
-  /** Gives up what the keeper holds open. Called once, when its process no longer needs it. */
+  /**
+   * Gives up what the keeper holds open. Called once, when its process no longer needs it; a supervisor waits at most 2 s for
+   * it and then ends, whatever is still open.
+   */
   close?(): Promise<void>;
 }
 

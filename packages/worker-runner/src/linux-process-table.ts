@@ -3,7 +3,16 @@
  * Invariant: a process is passed over unread only while the very directory it was first read from is still there
  * (decision 053).
  */
-import { closeSync, lstatSync, openSync, readdirSync, readFileSync, readSync, type Stats } from 'node:fs';
+import {
+  closeSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  type Stats,
+} from 'node:fs';
 
 import { systemCodeOf } from './errors.ts';
 import type { ProcessEntry, ProcessTable, RunMark } from './process-table.ts';
@@ -22,7 +31,7 @@ export function createLinuxProcessTable(procDir: string = '/proc'): ProcessTable
     return stat === undefined ? undefined : parseStat(stat.toString('latin1'));
   };
   return {
-    bootId: () => (bootId ??= readIfThere(`${procDir}/sys/kernel/random/boot_id`)?.toString('utf8').trim()),
+    bootId: () => (bootId ??= readBootId(procDir)),
     list(startedSince = 0) {
       const lastPid = readLastPid(procDir);
       const entries: ProcessEntry[] = [];
@@ -53,6 +62,23 @@ export function createLinuxProcessTable(procDir: string = '/proc'): ProcessTable
     read,
     carries: (pid, mark) => hasBrand(procDir, pid, mark) || hasVariable(procDir, pid, mark),
   };
+}
+
+/** Pids are counted anew with each boot, and in each pid namespace, such as that of a container. */
+function readBootId(procDir: string): string | undefined {
+  const boot = readIfThere(`${procDir}/sys/kernel/random/boot_id`)?.toString('utf8').trim();
+  const namespace = readNamespace(procDir);
+  return boot === undefined || namespace === FIRST_NAMESPACE ? boot : `${boot} ${namespace}`;
+}
+
+/** `pid:[4026531836]`. A kernel without namespaces has only the first one. */
+function readNamespace(procDir: string): string {
+  try {
+    return readlinkSync(`${procDir}/self/ns/pid`);
+  } catch (error) {
+    if (EXPECTED_CODES.has(systemCodeOf(error) ?? '')) return FIRST_NAMESPACE;
+    throw error;
+  }
 }
 
 /** A process that was read before, and the directory of procfs it was read from. */
@@ -131,6 +157,8 @@ function readIfThere(path: string): Buffer | undefined {
 const shared = Buffer.alloc(8192);
 
 const EXPECTED_CODES: ReadonlySet<string> = new Set(['ENOENT', 'ESRCH', 'EACCES', 'EPERM']);
+/** PROC_PID_INIT_INO of the kernel. */
+const FIRST_NAMESPACE = 'pid:[4026531836]';
 const FIRST_FIELD_AFTER_NAME = 3;
 const NUL = Buffer.from([0]);
 /** USER_HZ is 100 on every Linux Node runs on. */

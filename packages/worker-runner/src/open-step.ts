@@ -14,7 +14,7 @@ import {
 } from '@conductor-run/logging';
 
 import { WorkerRunnerError } from './errors.ts';
-import type { Authorizer } from './event-channel.ts';
+import type { Authorizer } from './answers.ts';
 import { createHost, type Host } from './host.ts';
 import { identifyProcess, type ProcessIdentity } from './process-table.ts';
 import type { CheckedRequest } from './request-schema.ts';
@@ -147,11 +147,12 @@ export function prepareWriting(request: CheckedRequest, deps: StepDeps, isNew: b
     ...(request.secrets.length === 0 ? {} : { redactor }),
     ...(maxBytesPerStream === undefined ? {} : { maxBytesPerStream }),
     ...(onLimit === undefined ? {} : { onLimit }),
-    onOutputLimit: (hit) =>
-      session?.requestEnd({
-        reason: 'output_limit',
-        text: `${hit.channel} has more than ${hit.limitBytes} bytes`,
-      }),
+    onOutputLimit: (hit) => {
+      // A limit is a first reason, never a second cancel.
+      if (session?.endRequest() !== undefined) return;
+      const text = `${hit.channel} has more than ${hit.limitBytes} bytes`;
+      session?.requestEnd({ reason: 'output_limit', text });
+    },
     onSpoolPressure: (pressure) => pauseSwitch.ask(pressure === 'pause'),
     onError: (error) => deps.logger.error({ err: error, runId: request.runId }, 'run.record-unwritable'),
   };

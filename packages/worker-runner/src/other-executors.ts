@@ -1,13 +1,14 @@
 /** The two executors that start no process: one that only records, and one that calls a function. */
 import { messageOf } from './errors.ts';
 import type { StepContext, StepExit, WorkerExecutor } from './executor.ts';
+import { isExitCode } from './exit-schema.ts';
 
 /** Records the run and stops: the outcome is `prepared`. Whoever executes it later does so under another run id. */
 export function createPrepareOnlyExecutor(): WorkerExecutor {
   return { name: 'prepare-only', execute: () => Promise.resolve({ how: 'deferred' }) };
 }
 
-/** A step in this process. Returns an exit code (nothing means 0) or throws, which makes the step fail. */
+/** A step in this process. Returns an exit code from 0 to 255 (nothing means 0), or throws; both may make the step fail. */
 export type StepFunction = (context: StepContext) => Promise<number | void>;
 
 /**
@@ -21,6 +22,8 @@ export function createFunctionExecutor(run: StepFunction): WorkerExecutor {
 }
 
 async function executeFunction(run: StepFunction, context: StepContext): Promise<StepExit> {
+  await context.checkpointAtStart();
+  if (context.signal.aborted) return { how: 'not-started' };
   context.started();
   const done = callFunction(run, context);
   const abandoned = new AbortController();
@@ -45,8 +48,11 @@ async function executeFunction(run: StepFunction, context: StepContext): Promise
 
 async function callFunction(run: StepFunction, context: StepContext): Promise<StepExit> {
   try {
-    const exitCode = await run(context);
-    return { how: 'exited', exitCode: typeof exitCode === 'number' ? exitCode : 0 };
+    const exitCode: unknown = await run(context);
+    if (typeof exitCode !== 'number') return { how: 'exited', exitCode: 0 };
+    if (isExitCode(exitCode)) return { how: 'exited', exitCode };
+    const text = `The function returned ${exitCode}, expected an exit code from 0 to 255`;
+    return { how: 'exited', reason: 'function_failed', text };
   } catch (error) {
     return { how: 'exited', reason: 'function_failed', text: messageOf(error) };
   }

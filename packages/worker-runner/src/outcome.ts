@@ -107,7 +107,8 @@ function wordsOf(body: Readonly<Record<string, unknown>>): string | undefined {
 }
 
 function summarize(found: Finding, exitCode: number | undefined, signal: string | undefined): string {
-  const tail = found.text === undefined || found.text === '' ? '' : `: ${found.text}`;
+  const text = found.text === '' ? undefined : found.text;
+  const tail = text === undefined ? '' : `: ${text}`;
   const code = exitCode === undefined ? '' : ` with exit code ${exitCode}`;
   switch (found.outcome) {
     case 'prepared':
@@ -117,11 +118,11 @@ function summarize(found: Finding, exitCode: number | undefined, signal: string 
     case 'blocked':
       return found.reason === 'needs_human'
         ? `Needs a person${tail}`
-        : `Blocked${found.text === undefined ? code : tail}`;
+        : `Blocked${text === undefined ? code : tail}`;
     case 'failed':
       if (found.reason === 'signal') return `Ended by signal ${signal ?? 'unknown'}`;
       if (found.reason === 'exit_code') return `Failed${code}`;
-      return found.text ?? `Failed: ${WORDS[found.reason ?? 'runner_failed'] ?? found.reason}`;
+      return text ?? `Failed: ${WORDS[found.reason ?? 'runner_failed'] ?? found.reason}`;
     case 'cancelled':
     case 'timed_out':
     case 'lost':

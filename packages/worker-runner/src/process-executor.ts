@@ -2,15 +2,18 @@
  * Runs a step as a process tree of its own.
  * Invariant: `execute` returns only after a scan has proved that nobody of the tree is left (or names who could not be killed).
  */
-import { closeSync, constants, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+
+import { resolveRunPaths } from '@conductor-run/logging';
 
 import { resolveCommand } from './command.ts';
 import type { EndRequest, StepContext, StepExit, WorkerExecutor } from './executor.ts';
+import { writeFully } from './files.ts';
 import { wasEndedByGuard } from './guard.ts';
 import { endTree, type TreeEnd } from './kill-ladder.ts';
 import { persist } from './persist.ts';
-import type { ProcessEntry, ProcessIdentity } from './process-table.ts';
+import type { ProcessEntry, ProcessIdentity, RunMark } from './process-table.ts';
 import { createProcessTree, type ProcessTree } from './process-tree.ts';
 import type { Straggler } from './result.ts';
 import { buildStepEnv } from './step-env.ts';
@@ -21,7 +24,7 @@ import {
   type WorkerExit,
   type WorkerProcess,
 } from './worker-process.ts';
-import { runMarkOf } from './wrapper.ts';
+import { runMarkOf, STDIN_FILE } from './wrapper.ts';
 
 /** The executor that starts processes: the default. */
 export function createProcessExecutor(): WorkerExecutor {
@@ -60,7 +63,7 @@ export function createSweepingExecutor(root: ProcessIdentity, known: StepExit): 
   return {
     name: 'process',
     async execute(context) {
-      const mark = runMarkOf(context.writer.paths.runDir);
+      const mark = markOf(context);
       const tree = createProcessTree({ root, mark, host: context.host, rootIsRecent: false });
       for (const channel of ['stdout', 'stderr'] as const) context.writer.output(channel).followChild();
       const swept = await persist(context, ENDING, () =>
@@ -82,12 +85,16 @@ async function executeProcess(context: StepContext): Promise<StepExit> {
     taskId: request.taskId,
     runId: request.runId,
     attempt: request.attempt,
+    stepName: request.stepName,
+    job: request.job,
   };
   const { env: requestEnv, passEnv, worktreePath } = request.runtime;
   const env = buildStepEnv({ hostEnv: host.env, passEnv, env: requestEnv, run });
   const command = resolveCommand(request.command, worktreePath, env);
   if (command.failure !== undefined) return notStarted(command.failure.message);
 
+  await context.checkpointAtStart();
+  if (context.signal.aborted) return { how: 'not-started' };
   const stdin = request.stdin === undefined ? 'ignore' : openStdin(runDir, request.stdin);
   try {
     using stdout = writer.output('stdout').openForChild();
@@ -109,10 +116,10 @@ function notStarted(text: string): StepExit {
 
 /** A file that is gone from the directory as soon as it is open: a prompt leaves no copy behind. */
 function openStdin(runDir: string, content: string): number {
-  const path = join(runDir, '.stdin');
+  const path = join(runDir, STDIN_FILE);
   const writeFd = openSync(path, 'wx', FILE_MODE);
   try {
-    writeSync(writeFd, content);
+    writeFully(writeFd, content);
     return openSync(path, constants.O_RDONLY);
   } finally {
     closeSync(writeFd);
@@ -125,10 +132,9 @@ async function watchWorker(
   worker: WorkerProcess,
   isOurChild: boolean,
 ): Promise<StepExit> {
-  const { runDir } = context.writer.paths;
   const tree = createProcessTree({
     root: worker.identity,
-    mark: runMarkOf(runDir),
+    mark: markOf(context),
     host: context.host,
     rootIsRecent: isOurChild,
   });
@@ -139,6 +145,12 @@ async function watchWorker(
   return persist(context, ENDING, () =>
     first === 'aborted' ? endOnRequest(context, worker, tree) : settleExit(context, first, tree),
   );
+}
+
+/** What the run's processes were started with: the directory as it was named then, whatever it is called now. */
+function markOf({ request }: StepContext): RunMark {
+  const { taskId, runId, runtime } = request;
+  return runMarkOf(resolveRunPaths({ runsDir: runtime.runsRootDir, taskId, runId }).runDir);
 }
 
 /** A request that cannot be met at once is met later, unless the opposite was asked for meanwhile. */

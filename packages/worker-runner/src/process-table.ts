@@ -9,7 +9,7 @@ export interface ProcessIdentity {
   readonly pid: number;
   /** Start time as the system counts it (clock ticks since boot on Linux). Opaque: compare, never compute. */
   readonly startTime: number;
-  /** The boot the pid belongs to; absent where the system has none. */
+  /** The boot the pid belongs to, and the pid namespace where it is not the first; absent where the system has none. */
   readonly bootId?: string;
 }
 
@@ -43,7 +43,10 @@ export interface RunMark {
 
 /** Reads the system's processes. All methods are synchronous: a table that is read over several turns is no table. */
 export interface ProcessTable {
-  /** Identifies this boot of the machine; `undefined` where the system has no such thing. */
+  /**
+   * Identifies what pids are counted in: this boot of the machine and, in a container, its pid namespace; `undefined` where
+   * the system has no such thing.
+   */
   bootId(): string | undefined;
   /**
    * Everything there is, in no particular order.

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 
-import type { AuthorizationAnswer, AuthorizationQuestion } from './event-channel.ts';
+import type { AuthorizationAnswer, AuthorizationQuestion } from './answers.ts';
 import type { WorkerRunnerErrorCode } from './errors.ts';
 
 /** Which run a call is about. */

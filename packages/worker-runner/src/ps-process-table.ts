@@ -28,18 +28,30 @@ export function createPsProcessTable(run: RunProgram = runProgram): ProcessTable
       `Cannot read processes: ps printed "${lines[0] ?? ''}", expected "${COLUMNS}"`,
     );
   };
+  /** What was read since the last listing and not asked for yet: whoever asks twice gets a new reading. */
+  const unasked = new Map<number, string>();
+  const readCommands = (): void => {
+    unasked.clear();
+    for (const line of run('ps', ['-axww', '-E', '-o', 'pid=,command=']).split('\n')) {
+      const [, pid, command = ''] = /^\s*(\d+) (.*)$/su.exec(line) ?? [];
+      if (pid !== undefined) unasked.set(Number(pid), command);
+    }
+  };
   return {
     bootId: () => (bootId ??= run('sysctl', ['-n', 'kern.bootsessionuuid']).trim()),
-    list: (startedSince = 0) => ({
-      entries: query().filter((entry) => entry.startTime >= startedSince),
-      torn: false,
-    }),
+    list(startedSince = 0) {
+      unasked.clear();
+      return { entries: query().filter((entry) => entry.startTime >= startedSince), torn: false };
+    },
     // `ps -p` exits with 1 for a pid that is not there, which `run` cannot tell from a failure; a listing can.
     read: (pid) => query().find((entry) => entry.pid === pid),
-    carries: (pid, mark) =>
-      run('ps', ['-axww', '-E', '-o', 'pid=,command='])
-        .split('\n')
-        .some((line) => isMarked(line, pid, mark)),
+    carries(pid, mark) {
+      // One reading answers for everybody of a listing: `ps` takes milliseconds, and there may be hundreds of them.
+      if (!unasked.has(pid)) readCommands();
+      const command = unasked.get(pid) ?? '';
+      unasked.delete(pid);
+      return isMarked(command, mark);
+    },
   };
 }
 
@@ -71,8 +83,8 @@ function cpuToMs(text: string): number {
   return Math.round((Number(days) * 86_400 + seconds) * 1000);
 }
 
-function isMarked(line: string, pid: number, mark: RunMark): boolean {
-  return line.trimStart().startsWith(`${pid} `) && `${line} `.includes(` CONDUCTOR_RUN_DIR=${mark.runDir} `);
+function isMarked(command: string, mark: RunMark): boolean {
+  return `${command} `.includes(` CONDUCTOR_RUN_DIR=${mark.runDir} `);
 }
 
 function runProgram(file: string, args: readonly string[]): string {

@@ -6,12 +6,15 @@ import { isAbsolute } from 'node:path';
 
 import { z } from 'zod';
 
-import { WorkerRunnerError } from './errors.ts';
-import type { StepIdentity, StepRequest, StepSecret } from './request.ts';
+import { messageOf, WorkerRunnerError } from './errors.ts';
+import { canonicalDirectory } from './files.ts';
+import type { StepIdentity, StepJob, StepRequest, StepSecret } from './request.ts';
 import { whyRefusedVariable } from './step-env.ts';
 
 /** A request with every default filled in. `undefined` stands for "no bound". */
 export interface CheckedRequest extends StepIdentity {
+  /** As in `StepRequest`. */
+  readonly job?: StepJob | undefined;
   /** As in `StepRequest`. */
   readonly command: readonly string[] | string;
   /** In seconds; `undefined` for no bound. */
@@ -65,7 +68,7 @@ export interface CheckedRequest extends StepIdentity {
  */
 export function checkRequest(request: StepRequest): CheckedRequest {
   const parsed = requestSchema.safeParse(request);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) return withOneSpelling(parsed.data);
   const issue = parsed.error.issues[0];
   const path = issue === undefined || issue.path.length === 0 ? 'request' : issue.path.join('.');
   throw new WorkerRunnerError(
@@ -73,6 +76,22 @@ export function checkRequest(request: StepRequest): CheckedRequest {
     `Cannot run step, field "${path}": ${issue?.message ?? 'unreadable'}`,
     { cause: parsed.error },
   );
+}
+
+/** What a run's processes are known by is made of its path: whoever looks for them must spell it the same. */
+function withOneSpelling(request: CheckedRequest): CheckedRequest {
+  const { runtime } = request;
+  try {
+    const runsRootDir = canonicalDirectory(runtime.runsRootDir);
+    if (runsRootDir.includes('\n')) throw new TypeError(`it is "${runsRootDir}", with a line break`);
+    return { ...request, runtime: { ...runtime, runsRootDir } };
+  } catch (error) {
+    throw new WorkerRunnerError(
+      'invalid-request',
+      `Cannot run step, field "runtime.runsRootDir": ${messageOf(error)}, expected a directory or a place for one`,
+      { cause: error },
+    );
+  }
 }
 
 /** Ids become parts of paths and of git refs: the stricter rule of both. */
@@ -136,6 +155,7 @@ const requestSchema = z
     stepName: z.string().min(1),
     stepKind: z.string().min(1),
     workerKind: z.enum(['shell', 'agent', 'git', 'function']),
+    job: z.strictObject({ name: noNul, key: noNul, watermark: z.int().min(0) }).optional(),
     command: z.union([z.array(noNul).readonly(), noNul]),
     timeoutSec: seconds.optional(),
     runtime: runtimeSchema,
@@ -145,6 +165,10 @@ const requestSchema = z
     limits: limitsSchema.default(() => limitsSchema.parse({})),
     secrets: z
       .array(z.strictObject({ name: z.string().min(1), value: z.string().min(6) }))
+      .refine(
+        (list) => new Set(list.map(({ name }) => name)).size === list.length,
+        'expected a name of its own for each',
+      )
       .readonly()
       .default([]),
     createdAt: z.int().nonnegative().optional(),

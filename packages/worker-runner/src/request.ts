@@ -12,7 +12,7 @@ export interface StepRuntime {
   readonly repoRoot?: string;
   /** The working directory of the step, absolute. */
   readonly worktreePath: string;
-  /** The directory all runs are kept under, absolute, outside of every work tree. */
+  /** The directory all runs are kept under, absolute, outside of every work tree. Links are followed: paths handed back have its real name. */
   readonly runsRootDir: string;
   /** Variables to set. `GIT_*`, `LD_*`, `DYLD_*`, `NODE_OPTIONS` and `CONDUCTOR_*` are refused. */
   readonly env?: Readonly<Record<string, string>>;
@@ -79,7 +79,9 @@ export interface StepLimits {
    */
   readonly blockedExitCodes?: readonly number[];
   /**
-   * Bytes of structured events read; beyond it the rest is ignored, with one warning.
+   * How large `events.ndjson` may grow, in bytes, and what the step writes as well; lines grow by some 60 bytes when they
+   * are numbered. A step that goes beyond is ended with the reason `output_limit`: what it says further is lost, and
+   * with it how it ended.
    *
    * @defaultValue 64 MiB
    */
@@ -88,7 +90,7 @@ export interface StepLimits {
 
 /** A value that must never be seen in a log. */
 export interface StepSecret {
-  /** What stands in its place: `[redacted:NAME]`. */
+  /** What stands in its place: `[redacted:NAME]`. Each secret of a request has its own. */
   readonly name: string;
   /** The value, at least 6 characters. */
   readonly value: string;
@@ -112,8 +114,20 @@ export interface StepIdentity {
   readonly workerKind: WorkerKind;
 }
 
+/** For which job a step works; told to it in its environment, and neither kept nor understood by the runner. */
+export interface StepJob {
+  /** The job's name: `CONDUCTOR_JOB`. */
+  readonly name: string;
+  /** Which one of its kind: `CONDUCTOR_KEY`. */
+  readonly key: string;
+  /** How new the input is that the attempt covers, an integer of at least 0: `CONDUCTOR_WATERMARK`. */
+  readonly watermark: number;
+}
+
 /** One step to execute. */
 export interface StepRequest extends StepIdentity {
+  /** The job it works for; without it the step is told of none. */
+  readonly job?: StepJob;
   /** An argument list, or a line for `/bin/sh`. May be empty only for the function executor. */
   readonly command: readonly string[] | string;
   /** Wall time the step may take, in seconds; absent for no bound. */

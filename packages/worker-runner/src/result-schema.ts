@@ -5,10 +5,33 @@ import { z } from 'zod';
 
 import { WorkerRunnerError } from './errors.ts';
 import { readIfThere } from './files.ts';
-import type { StepResult } from './result.ts';
+import type { EndReason, StepResult } from './result.ts';
 
 /** The envelope's file name inside a run directory. */
 export const RESULT_FILE = 'result.json';
+
+/** Why a step can end otherwise than by itself with exit code 0. */
+export const END_REASONS: readonly [EndReason, ...EndReason[]] = [
+  'cancelled',
+  'lease_cancelled',
+  'timeout',
+  'idle_timeout',
+  'start_timeout',
+  'result_drain',
+  'output_limit',
+  'lease_lost',
+  'exit_code',
+  'signal',
+  'blocked',
+  'needs_human',
+  'not_startable',
+  'function_failed',
+  'runner_failed',
+  'wrapper_lost',
+  'killed_from_outside',
+  'never_started',
+  'reboot',
+];
 
 /** JSON Schema (draft 2020-12) of `result.json`. */
 export function stepResultJsonSchema(): Readonly<Record<string, unknown>> {
@@ -105,28 +128,6 @@ const metricsSchema = z.object({
   cpuMs: count.optional(),
 });
 
-const END_REASONS = [
-  'cancelled',
-  'lease_cancelled',
-  'timeout',
-  'idle_timeout',
-  'start_timeout',
-  'result_drain',
-  'output_limit',
-  'lease_lost',
-  'exit_code',
-  'signal',
-  'blocked',
-  'needs_human',
-  'not_startable',
-  'function_failed',
-  'runner_failed',
-  'wrapper_lost',
-  'killed_from_outside',
-  'never_started',
-  'reboot',
-] as const;
-
 const resultSchema = z.object({
   schemaVersion: z.literal(1),
   ok: z.boolean(),
@@ -166,6 +167,7 @@ const resultSchema = z.object({
     mode: z.enum(['capture', 'disabled']),
     lastSeq: count,
     failedCount: count,
+    startSeq: count.optional(),
     resumedFromSeq: count.optional(),
   }),
   artifacts: z.array(artifactSchema),

@@ -43,7 +43,7 @@ export interface StepArtifact {
   readonly kind: 'log' | 'file' | 'reference';
   /** Size in bytes; absent for what is not a readable plain file below the run directory or the work tree. */
   readonly bytes?: number;
-  /** SHA-256 of the content, in hex; absent as `bytes`, and for files over 1 GiB. */
+  /** SHA-256 of the content, in hex; absent as `bytes`, for files over 1 GiB, and for one that cannot be read to its end. */
   readonly sha256?: string;
   /** What the step said about it. */
   readonly title?: string;
@@ -51,9 +51,9 @@ export interface StepArtifact {
 
 /** What the step reported to have used. */
 export interface StepUsage {
-  /** Exact sums of `cost.*` metrics, by currency (the metric's unit). */
+  /** Exact sums of `cost.*` metrics, by currency (the metric's unit); the first 1,000 of them. */
   readonly costs: Readonly<Record<string, string>>;
-  /** Sums of `tokens.*` metrics, by what follows the dot. */
+  /** Sums of `tokens.*` metrics, by what follows the dot; the first 1,000 names. */
   readonly tokens: Readonly<Record<string, number>>;
 }
 
@@ -99,6 +99,8 @@ export interface CheckpointState {
   readonly lastSeq: number;
   /** How many captures failed; each is a `checkpoint_failed` event. */
   readonly failedCount: number;
+  /** The git_diff record of the work tree as it was before the step; absent without a repository, or when it failed. */
+  readonly startSeq?: number;
   /** The checkpoint this run resumed from, as requested. */
   readonly resumedFromSeq?: number;
 }
@@ -145,7 +147,7 @@ export interface StepResult extends StepIdentity {
   readonly needsHuman: boolean;
   /** Whether it could not go on for now. */
   readonly blocked: boolean;
-  /** When the work started, UTC milliseconds; absent when it never did. */
+  /** When the work started, UTC milliseconds; absent when it never did, or nobody can know. */
   readonly startedAt?: number;
   /** When it ended, UTC milliseconds. */
   readonly finishedAt: number;
@@ -155,7 +157,7 @@ export interface StepResult extends StepIdentity {
   readonly exitCode?: number;
   /** Signal; inferred from an exit code of 129 or more, as shells report it. */
   readonly signal?: string;
-  /** Why it did not complete; absent when it did. */
+  /** Why it did not complete; absent when it did, and when a power cut took the note of it. */
   readonly reason?: EndReason;
   /** The words given with the reason: those of `cancel`, or of the system. */
   readonly reasonText?: string;
@@ -171,7 +173,7 @@ export interface StepResult extends StepIdentity {
   readonly lifecycleEvents: readonly LifecycleEvent[];
   /** Checkpoints. */
   readonly checkpoint: CheckpointState;
-  /** Files worth keeping. */
+  /** Files worth keeping; of those the step named, the first 10,000. What cannot be read is a warning among the events. */
   readonly artifacts: readonly StepArtifact[];
   /** What the step suggests to do next. */
   readonly suggestedFollowup?: string;

@@ -61,9 +61,9 @@ export function readPlan(runDir: string): RunPlan | undefined {
   return parsed.success ? (value as RunPlan) : undefined;
 }
 
-/** Removes the plan. */
+/** Removes the plan, and one that its writer was killed over. */
 export function removePlan(runDir: string): void {
-  rmSync(join(runDir, PLAN_FILE), { force: true });
+  for (const name of [PLAN_FILE, `${PLAN_FILE}.tmp`]) rmSync(join(runDir, name), { force: true });
 }
 
 /**
@@ -126,8 +126,8 @@ export function claimRun(
 ): boolean {
   const path = ownerPath(runDir, (former?.epoch ?? 0) + 1);
   const temporary = `${path}.${self.pid}.tmp`;
-  writePrivate(temporary, JSON.stringify({ ...self, socketPath }));
   try {
+    writePrivate(temporary, JSON.stringify({ ...self, socketPath }));
     linkSync(temporary, path);
     return true;
   } catch (error) {

@@ -52,16 +52,35 @@ export async function runStep(request: StepRequest, options: RunStepOptions = {}
   };
   if (options.signal?.aborted === true) cancel();
   options.signal?.addEventListener('abort', cancel, { once: true });
-  const lease = options.lease === undefined ? undefined : await keepLease(options.lease, session);
+  let lease: { stop(): void } | undefined;
   const output = options.onOutput === undefined ? undefined : forwardOutput(session, options.onOutput);
   try {
-    const exit = await executeSafely(options.executor ?? createProcessExecutor(), session);
+    const exit = await executeUnderLease(options, session, (kept) => {
+      lease = kept;
+    });
     return await settleRun(session, exit);
   } finally {
     options.signal?.removeEventListener('abort', cancel);
     lease?.stop();
     await output?.done();
   }
+}
+
+/** Without its lease the step is not started: somebody else may run it. */
+async function executeUnderLease(
+  { lease, executor = createProcessExecutor() }: RunStepOptions,
+  session: StepSession,
+  onKept: (kept: { stop(): void }) => void,
+): Promise<StepExit> {
+  if (lease !== undefined) {
+    try {
+      onKept(await keepLease(lease, session));
+    } catch (error) {
+      const text = `Its lease cannot be kept: ${messageOf(error)}`;
+      return { how: 'not-started', reason: 'runner_failed', text };
+    }
+  }
+  return executeSafely(executor, session);
 }
 
 /**

@@ -2,51 +2,59 @@
  * The end of a run: from how its execution ended to the envelope on disk.
  * Invariant: `result.json` is written after everything it speaks of, and what is written is what the caller gets.
  */
-import { createReadStream, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { isTerminalStatus, openRun, type LifecycleEventType, type RunPaths } from '@conductor-run/logging';
+import { openRun, type LifecycleEvent, type RunPaths } from '@conductor-run/logging';
 
-import { collectArtifacts } from './artifacts.ts';
-import { WorkerRunnerError } from './errors.ts';
+import { listLogs } from './artifacts.ts';
+import { describe, describeRun, type Description } from './describe.ts';
+import { messageOf, WorkerRunnerError } from './errors.ts';
 import { EVENT_LOG_FILE } from './event-log.ts';
 import type { StepExit } from './executor.ts';
+import { checkExit, toCount } from './exit-schema.ts';
+import { EVENT_OF_OUTCOME, findFormerVerdict } from './former-verdict.ts';
+import { ATTACHED_GUARD_DIR } from './guard.ts';
 import { judge, type Verdict } from './outcome.ts';
+import { redactResult } from './redaction.ts';
 import type { StepIdentity } from './request.ts';
-import { RESULT_FILE } from './result-schema.ts';
-import type { ResultPaths, StepMetrics, StepOutcome, StepResult } from './result.ts';
+import { parseStepResult, RESULT_FILE } from './result-schema.ts';
+import type { ResultPaths, StepMetrics, StepResult } from './result.ts';
 import { removePlan, writeResult } from './run-record.ts';
 import type { SessionFindings, StepSession } from './step-session.ts';
-import { ATTACHED_GUARD_DIR } from './guard.ts';
-import { WRAPPER_FILES } from './wrapper.ts';
+import { STDIN_FILE, WRAPPER_FILES } from './wrapper.ts';
 
 /**
  * Closes a run.
  *
  * @param session - its session; stopped and closed here
- * @param exit - how the execution ended
+ * @param ended - how the execution ended, as the executor says
  * @returns the result that is now on disk
  * @throws {@link WorkerRunnerError} with code `record-unwritable`; the run is then settled by the next adoption
  */
-export async function settleRun(session: StepSession, exit: StepExit): Promise<StepResult> {
-  const { writer, request } = session.options;
+export async function settleRun(session: StepSession, ended: StepExit): Promise<StepResult> {
+  const { writer, request, redactor } = session.options;
   try {
-    const findings = session.stopWatching();
-    const verdict = judge(exit, session.endRequest(), findings.said, request.limits.blockedExitCodes);
+    const exit = checkExit(ended);
+    const findings = await session.stopWatching();
+    const judged = judge(exit, session.endRequest(), findings.said, request.limits.blockedExitCodes);
     if (exit.how !== 'deferred') {
       // Nobody writes any more: the last checkpoint sees the last line.
       await writer.finishOutput();
       await session.checkpoints.capture('final');
     }
-    const outcome = await closeRecord(session, verdict, exit);
-    const result = await buildResult(session, { ...verdict, outcome }, exit, findings);
+    // Before the record is closed: nothing is written into it afterwards.
+    const description = await describeRun(session, findings);
+    const closed = await closeRecord(session, redactVerdict(judged, redactor.redact), exit);
+    const built = await buildResult(session, closed, exit, findings, description);
+    const result = parseStepResult(JSON.parse(JSON.stringify(redactResult(built, redactor.redact))));
     writeResult(writer.paths.runDir, result);
     removePrivateFiles(writer.paths.runDir);
     return result;
   } catch (error) {
     throw new WorkerRunnerError(
       'record-unwritable',
-      `Cannot write result of run "${request.runId}": ${error instanceof Error ? error.message : String(error)}`,
+      `Cannot write result of run "${request.runId}": ${messageOf(error)}`,
       { cause: error },
     );
   } finally {
@@ -58,68 +66,89 @@ export async function settleRun(session: StepSession, exit: StepExit): Promise<S
   }
 }
 
-/** A run whose state was closed by a former owner, killed before its envelope was written, keeps that state. */
-async function closeRecord(session: StepSession, verdict: Verdict, exit: StepExit): Promise<StepOutcome> {
-  const { writer } = session.options;
-  const { status } = writer.state();
-  if (isTerminalStatus(status)) return status as StepOutcome;
+/** The words come from cancels, executors and the system: state.json and worker.log get them without secrets too. */
+function redactVerdict(verdict: Verdict, redact: (text: string) => string): Verdict {
+  const { signal, text } = verdict;
+  return {
+    ...verdict,
+    summary: redact(verdict.summary),
+    ...(signal === undefined ? {} : { signal: redact(signal) }),
+    ...(text === undefined ? {} : { text: redact(text) }),
+  };
+}
+
+/** What the record says once it is closed. */
+interface ClosedRecord {
+  readonly verdict: Verdict;
+  /** Whether a former owner had closed it, killed before its envelope was written. */
+  readonly wasClosed: boolean;
+}
+
+async function closeRecord(session: StepSession, judged: Verdict, exit: StepExit): Promise<ClosedRecord> {
+  const { writer, isAdopted } = session.options;
+  if (isAdopted) {
+    const former = findFormerVerdict(writer.state(), await readEvents(session), judged);
+    if (former !== undefined) return { verdict: former, wasClosed: true };
+  }
   if (exit.how === 'exited') {
     // Whoever started it may have died before it could say so.
-    if (status === 'prepared') await writer.updateState({ status: 'running' });
+    if (writer.state().status === 'prepared') await writer.updateState({ status: 'running' });
     session.note(
       'worker_exited',
       'The step has ended',
-      compact({ exitCode: verdict.exitCode, signal: verdict.signal }),
+      compact({ exitCode: judged.exitCode, signal: judged.signal }),
     );
   }
   session.note(
-    EVENT_OF_OUTCOME[verdict.outcome],
-    verdict.summary,
-    compact({ reason: verdict.reason, text: verdict.text }),
+    EVENT_OF_OUTCOME[judged.outcome],
+    judged.summary,
+    compact({ reason: judged.reason, text: judged.text }),
   );
-  if (exit.how === 'deferred') await writer.updateState({ summary: verdict.summary });
+  if (exit.how === 'deferred') await writer.updateState({ summary: judged.summary });
   else {
-    const { exitCode, signal, summary } = verdict;
+    const { exitCode, signal, summary } = judged;
     await writer.updateState({
-      status: verdict.outcome,
+      status: judged.outcome,
       summary,
       ...compact({ exitCode, signal }),
     });
   }
   await writer.flush();
-  return verdict.outcome;
+  return { verdict: judged, wasClosed: false };
+}
+
+function readEvents(session: StepSession): Promise<readonly LifecycleEvent[]> {
+  const { writer, clock } = session.options;
+  return describe(session, 'worker.log', [], () => openRun(writer.paths, { clock }).events());
 }
 
 async function buildResult(
   session: StepSession,
-  verdict: Verdict,
+  { verdict, wasClosed }: ClosedRecord,
   exit: StepExit,
   findings: SessionFindings,
+  description: Description,
 ): Promise<StepResult> {
   const { request, writer, clock, startedAtMs, isAdopted } = session.options;
   const { paths } = writer;
-  const reader = openRun(paths, { clock });
+  const lifecycleEvents = await readEvents(session);
   const state = writer.state();
-  const lifecycleEvents = await reader.events();
-  const tail = await reader.tail({ lines: request.checkpoint.logTailLines, ansi: 'strip' });
+  const startedAt = state.startedAt ?? (hasSurelyStarted(exit) ? startedAtMs : undefined);
   const finishedAt = state.finishedAt ?? clock.nowMs();
-  const durationMs = durationOf(session, finishedAt);
-  const metrics = await measure(session, exit, findings, {
-    durationMs,
-    lifecycleEventCount: lifecycleEvents.length,
-  });
+  const durationMs = wasClosed
+    ? Math.max(0, finishedAt - (startedAt ?? finishedAt))
+    : durationOf(session, finishedAt);
   const followup = findings.said.result?.['suggestedFollowup'];
+  const logPaths = [paths.eventsPath, paths.stdoutPath, paths.stderrPath, join(paths.runDir, EVENT_LOG_FILE)];
   return {
     schemaVersion: 1,
-    ok: verdict.outcome === 'completed' || verdict.outcome === 'prepared',
+    ok: verdict.ok,
     outcome: verdict.outcome,
     summary: verdict.summary,
     needsHuman: verdict.needsHuman,
     blocked: verdict.blocked,
     ...identityOf(request),
-    ...(exit.how === 'deferred' || exit.how === 'not-started'
-      ? {}
-      : { startedAt: state.startedAt ?? startedAtMs }),
+    ...compact({ startedAt }),
     finishedAt,
     durationMs,
     ...compact({
@@ -131,21 +160,16 @@ async function buildResult(
     metadata: findings.said.result ?? {},
     state,
     paths: resultPathsOf(paths),
-    logSummary: {
-      tail: tail.lines.map((line) => session.options.redactor.redact(line.text)),
-      droppedBytes: state.droppedBytes,
-    },
+    logSummary: { tail: description.tail, droppedBytes: state.droppedBytes },
     lifecycleEvents,
     checkpoint: session.checkpoints.state(),
-    artifacts: await collectArtifacts({
-      runDir: paths.runDir,
-      artifactsDir: paths.artifactsDir,
-      worktreePath: request.runtime.worktreePath,
-      logPaths: [paths.eventsPath, paths.stdoutPath, paths.stderrPath, join(paths.runDir, EVENT_LOG_FILE)],
-      references: findings.artifactReferences,
-    }),
+    artifacts: [...listLogs(paths.runDir, logPaths), ...description.artifacts],
     ...(typeof followup === 'string' ? { suggestedFollowup: followup } : {}),
-    metrics,
+    metrics: {
+      durationMs,
+      lifecycleEventCount: lifecycleEvents.length,
+      ...measure(session, exit, findings, description),
+    },
     usage: session.usage.usage(),
     stragglers: exit.stragglers ?? [],
     survivors: exit.survivors ?? [],
@@ -153,22 +177,25 @@ async function buildResult(
   };
 }
 
+/** Of an ending that was seen or left its traces. */
+function hasSurelyStarted(exit: StepExit): boolean {
+  if (exit.how === 'lost') return exit.reason !== 'never_started' && exit.reason !== 'reboot';
+  return exit.how === 'exited';
+}
+
 function identityOf(request: StepIdentity): StepIdentity {
   const { taskId, stepId, runId, attempt, stepName, stepKind, workerKind } = request;
   return { taskId, stepId, runId, attempt, stepName, stepKind, workerKind };
 }
 
-async function measure(
+function measure(
   session: StepSession,
   exit: StepExit,
   findings: SessionFindings,
-  known: Pick<StepMetrics, 'durationMs' | 'lifecycleEventCount'>,
-): Promise<StepMetrics> {
-  const { writer } = session.options;
-  const { stdoutBytes, stderrBytes } = writer.state();
-  const chunks = await countChunks(writer.paths.timelinePath);
+  { chunks }: Description,
+): Omit<StepMetrics, 'durationMs' | 'lifecycleEventCount'> {
+  const { stdoutBytes, stderrBytes } = session.options.writer.state();
   return {
-    ...known,
     stepEventCount: findings.stepEventCount,
     rejectedEventCount: findings.rejectedEventCount,
     stdoutChunkCount: chunks.stdout,
@@ -176,7 +203,7 @@ async function measure(
     stdoutBytes,
     stderrBytes,
     checkpointCount: session.checkpoints.recordCount(),
-    ...compact({ maxRssBytes: findings.maxRssBytes, cpuMs: exit.cpuMs }),
+    ...compact({ maxRssBytes: toCount(findings.maxRssBytes), cpuMs: exit.cpuMs }),
   };
 }
 
@@ -185,24 +212,6 @@ function durationOf(session: StepSession, finishedAt: number): number {
   const { clock, startedMonotonicMs, startedAtMs } = session.options;
   const monotonic = clock.monotonicMs() - startedMonotonicMs;
   return Math.max(0, Math.round(Number.isFinite(monotonic) ? monotonic : finishedAt - startedAtMs));
-}
-
-/**
- * Counts the chunks of a timeline block by block: that of a long step is longer than a string can be.
- *
- * @internal
- */
-export async function countChunks(path: string): Promise<{ stdout: number; stderr: number }> {
-  const counts = { stdout: 0, stderr: 0 };
-  let rest = '';
-  for await (const block of createReadStream(path, { highWaterMark: TIMELINE_BLOCK_BYTES })) {
-    const text = rest + (block as Buffer).toString('latin1');
-    counts.stdout += text.split(CHUNK_MARKS.stdout).length - 1;
-    counts.stderr += text.split(CHUNK_MARKS.stderr).length - 1;
-    // Too short for a whole mark, long enough for one that the end of the block cuts.
-    rest = text.slice(1 - CHUNK_MARKS.stdout.length);
-  }
-  return counts;
 }
 
 /** Where the record of a run is. */
@@ -221,9 +230,7 @@ function resultPathsOf(paths: RunPaths): ResultPaths {
 
 /** What only a running step needs, and what may hold a secret as it is. */
 export function removePrivateFiles(runDir: string): void {
-  for (const name of [WRAPPER_FILES.events, WRAPPER_FILES.replies, ATTACHED_GUARD_DIR]) {
-    rmSync(join(runDir, name), { force: true, recursive: true });
-  }
+  for (const name of PRIVATE_FILES) rmSync(join(runDir, name), { force: true, recursive: true });
   removePlan(runDir);
 }
 
@@ -233,16 +240,4 @@ function compact<T extends object>(fields: T): { [Key in keyof T]?: Exclude<T[Ke
   return Object.fromEntries(entries) as { [Key in keyof T]?: Exclude<T[Key], undefined> };
 }
 
-/** Of the same length. */
-const CHUNK_MARKS = { stdout: '"channel":"stdout"', stderr: '"channel":"stderr"' } as const;
-const TIMELINE_BLOCK_BYTES = 1024 * 1024;
-
-const EVENT_OF_OUTCOME: Readonly<Record<StepOutcome, LifecycleEventType>> = {
-  prepared: 'step_prepared',
-  completed: 'step_completed',
-  failed: 'step_failed',
-  blocked: 'step_blocked',
-  cancelled: 'step_cancelled',
-  timed_out: 'step_timed_out',
-  lost: 'run_lost',
-};
+const PRIVATE_FILES = [WRAPPER_FILES.events, WRAPPER_FILES.replies, ATTACHED_GUARD_DIR, STDIN_FILE] as const;

@@ -6,7 +6,7 @@ import { createRealClock } from '@conductor-run/clock';
 import { resolveRunPaths, type RunPaths } from '@conductor-run/logging';
 
 import { WorkerRunnerError } from './errors.ts';
-import type { Authorizer } from './event-channel.ts';
+import type { Authorizer } from './answers.ts';
 import { createHost } from './host.ts';
 import { requireLeaseMs } from './lease-watch.ts';
 import type { ModuleSpec, StepLease } from './lease.ts';
@@ -128,14 +128,21 @@ export function followRun(
   let isDetached = false;
 
   const waitForResult = async (): Promise<StepResult> => {
+    let isWrittenAnew = false;
     for (;;) {
       try {
         await connection.call({ op: 'wait', taskId, runId });
       } catch (error) {
         if (isDetached || !isRecoverable(error)) throw error;
       }
-      const result = readStepResult(runDir);
-      if (result !== undefined) return result;
+      try {
+        const result = readStepResult(runDir);
+        if (result !== undefined) return result;
+      } catch (error) {
+        // A torn one is written anew by whoever adopts the run; one that stays unreadable is not.
+        if (isWrittenAnew) throw error;
+        isWrittenAnew = true;
+      }
       connection.close();
       connection = await reachSupervisor(paths.runsDir, access);
       // What is asked over a closed connection fails: see below.

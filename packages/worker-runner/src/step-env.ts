@@ -2,6 +2,7 @@
  * The environment of a step, built from an allow-list and never copied from ours.
  * Invariant: no variable that changes how git, Node or the loader behave comes in, and no token of ours.
  */
+import type { StepJob } from './request.ts';
 import { EVENTS_FD, REPLIES_FD } from './wrapper.ts';
 
 /** What the environment is made of. */
@@ -19,6 +20,8 @@ export interface StepEnvOptions {
     readonly taskId: string;
     readonly runId: string;
     readonly attempt: number;
+    readonly stepName: string;
+    readonly job: StepJob | undefined;
   };
 }
 
@@ -28,6 +31,7 @@ export interface StepEnvOptions {
  * @param options - where values come from
  */
 export function buildStepEnv(options: StepEnvOptions): Readonly<Record<string, string>> {
+  const { job } = options.run;
   const env: Record<string, string> = {};
   for (const name of [...ALWAYS_PASSED, ...options.passEnv]) {
     const value = options.hostEnv[name];
@@ -42,6 +46,12 @@ export function buildStepEnv(options: StepEnvOptions): Readonly<Record<string, s
     CONDUCTOR_TASK_ID: options.run.taskId,
     CONDUCTOR_RUN_ID: options.run.runId,
     CONDUCTOR_ATTEMPT: String(options.run.attempt),
+    CONDUCTOR_STEP: options.run.stepName,
+    ...(job !== undefined && {
+      CONDUCTOR_JOB: job.name,
+      CONDUCTOR_KEY: job.key,
+      CONDUCTOR_WATERMARK: String(job.watermark),
+    }),
     CONDUCTOR_ARTIFACTS_DIR: options.run.artifactsDir,
     CONDUCTOR_EVENTS_FD: String(EVENTS_FD),
     CONDUCTOR_REPLIES_FD: String(REPLIES_FD),

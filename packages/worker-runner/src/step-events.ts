@@ -4,6 +4,8 @@
  */
 import { z } from 'zod';
 
+import { isDeeperThan, redactJson } from './redaction.ts';
+
 /** What a step can say. Bodies are those of ARCP; unknown fields are kept. */
 export const STEP_EVENT_KINDS = [
   'progress',
@@ -53,21 +55,34 @@ export type ParsedEventLine =
  * Checks one line.
  *
  * @param line - without its newline
+ * @param redact - applied to every text of it once it is parsed: JSON has many spellings of the same text
  */
-export function parseEventLine(line: string): ParsedEventLine {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    return { problem: 'not JSON' };
-  }
-  const parsed = lineSchema.safeParse(value);
+export function parseEventLine(line: string, redact: (text: string) => string): ParsedEventLine {
+  const value = parseJson(line);
+  if (value === undefined) return { problem: 'not JSON' };
+  if (isDeeperThan(value.json, MAX_DEPTH)) return { problem: `nested deeper than ${MAX_DEPTH}` };
+  const parsed = lineSchema.safeParse(redactLine(value.json, redact));
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     return { problem: `field "${issue?.path.join('.') ?? ''}": ${issue?.message ?? 'unreadable'}` };
   }
   const { kind, id, body } = parsed.data;
   return { event: { kind, ...(id === undefined ? {} : { id }), body } };
+}
+
+/** The kind is one of our words, also where somebody's secret is the same word. */
+function redactLine(json: unknown, redact: (text: string) => string): unknown {
+  const clean = redactJson(json, redact);
+  if (clean === json || typeof json !== 'object' || json === null || !('kind' in json)) return clean;
+  return { ...(clean as object), kind: json.kind };
+}
+
+function parseJson(line: string): { readonly json: unknown } | undefined {
+  try {
+    return { json: JSON.parse(line) };
+  } catch {
+    return undefined;
+  }
 }
 
 const text = z.string();
@@ -99,3 +114,6 @@ const lineSchema = z
       context.addIssue({ code: 'custom', path: ['body', ...issue.path], message: issue.message });
     }
   });
+
+/** What is read without recursion cannot always be written again: the stack has its end at some 5,000. */
+const MAX_DEPTH = 100;

@@ -54,6 +54,7 @@ export function watchLimits(options: StepLimitsOptions): StepLimitsWatch {
   let sample: (() => ResourceSample) | undefined;
   let maxRss: number | undefined;
   let isStopped = false;
+  let isDraining = false;
 
   const after = (seconds: number, fromMs: number, callback: () => void): void => {
     // A start in another boot has no place on this one's clock; nothing of such a step can be running.
@@ -103,7 +104,8 @@ export function watchLimits(options: StepLimitsOptions): StepLimitsWatch {
       eventCount += 1;
     },
     noteResult() {
-      if (resultDrainSec === undefined || isStopped) return;
+      if (resultDrainSec === undefined || isStopped || isDraining) return;
+      isDraining = true;
       after(resultDrainSec, clock.monotonicMs(), () => options.onExceeded({ reason: 'result_drain' }));
     },
     sampleWith(newSample) {

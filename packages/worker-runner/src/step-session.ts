@@ -6,13 +6,10 @@ import type { Clock } from '@conductor-run/clock';
 import type { LifecycleEvent, LifecycleEventType, Redactor, RunWriter } from '@conductor-run/logging';
 
 import { createRunCheckpoints, type CheckpointOccasion, type RunCheckpoints } from './checkpoints.ts';
+import type { Authorizer } from './answers.ts';
+import { createReferenceList, type ReferenceList } from './artifacts.ts';
 import { messageOf } from './errors.ts';
-import {
-  openEventChannel,
-  type Authorizer,
-  type EventChannel,
-  type EventChannelOptions,
-} from './event-channel.ts';
+import { openEventChannel, type EventChannel, type EventChannelOptions } from './event-channel.ts';
 import type { EndRequest, StepContext } from './executor.ts';
 import type { Host } from './host.ts';
 import type { StepStatements } from './outcome.ts';
@@ -102,13 +99,13 @@ export interface StepSession {
     level?: 'info' | 'warn',
   ): void;
   /** Reads the rest of the events and stops every timer. Nothing is asked of the step afterwards. */
-  stopWatching(): SessionFindings;
+  stopWatching(): Promise<SessionFindings>;
 }
 
 /** What was seen while the step ran. */
 export interface SessionFindings {
   readonly said: StepStatements;
-  readonly artifactReferences: readonly Readonly<Record<string, unknown>>[];
+  readonly artifactReferences: ReferenceList;
   readonly stepEventCount: number;
   readonly rejectedEventCount: number;
   readonly maxRssBytes: number | undefined;
@@ -124,7 +121,7 @@ export function openSession(options: SessionOptions): StepSession {
   const ending = new AbortController();
   const hurrying = new AbortController();
   const usage = createUsageCounter();
-  const said: Said = { references: [], count: 0, rejected: 0 };
+  const said: Said = { references: createReferenceList(), count: 0, rejected: 0 };
   let end = options.formerEnd;
   let isOver = false;
 
@@ -149,9 +146,10 @@ export function openSession(options: SessionOptions): StepSession {
     redactor: options.redactor,
     env: options.host.env,
     continuesRun: options.isAdopted,
-    onWritten: (seq, type) => {
-      note('checkpoint_written', `Checkpoint ${seq}: ${type}`, { seq, type });
-      void saveCheckpointSeq(options, seq);
+    startedAtMs: options.startedAtMs,
+    onWritten: (written) => {
+      note('checkpoint_written', `Checkpoint ${written.seq}: ${written.type}`, { ...written });
+      void saveCheckpointSeq(options, written.seq);
     },
     onFailed: (what, message) => warn('checkpoint_failed', `Checkpoint failed, ${what}: ${message}`),
   });
@@ -201,6 +199,13 @@ export function openSession(options: SessionOptions): StepSession {
       const further = said.rejected === MAX_REJECTIONS_SAID ? '; further ones are only counted' : '';
       warn('step_event_rejected', `A structured event was refused: ${problem}${further}`, { line });
     },
+    onOverflow: () => {
+      const text = `more than ${request.limits.maxEventBytes} bytes of structured events`;
+      if (end !== undefined) warn('runner_warning', `The step wrote ${text}: the rest is not kept`);
+      // Seen only after the step had ended by itself: what it said last may be among what was given up.
+      else if (isOver) end = { reason: 'output_limit', text };
+      else requestEnd({ reason: 'output_limit', text });
+    },
     onUnwritable: (error) => reportUnwritable(options, error),
   });
   const session: StepSession = {
@@ -211,10 +216,10 @@ export function openSession(options: SessionOptions): StepSession {
     requestEnd,
     endRequest: () => end,
     note,
-    stopWatching() {
+    async stopWatching() {
       isOver = true;
       limits.stop();
-      channel.close();
+      await channel.close();
       const { references, count, rejected, ...statements } = said;
       const maxRssBytes = limits.maxRssBytes();
       return {
@@ -257,6 +262,7 @@ function createContext(options: SessionOptions, parts: Parts): StepContext {
     },
     report: (event) => parts.channel.report(event),
     warn: parts.warn,
+    checkpointAtStart: () => parts.capture('start'),
     checkpointBeforeKill: () => parts.capture('before_kill'),
     sampleWith: (sample) => parts.limits.sampleWith(sample),
     pauseWith: (pause) => options.pauseSwitch.connect(pause),
@@ -266,7 +272,7 @@ function createContext(options: SessionOptions, parts: Parts): StepContext {
 type Said = {
   -readonly [Field in keyof StepStatements]: StepStatements[Field];
 } & {
-  readonly references: Readonly<Record<string, unknown>>[];
+  readonly references: ReferenceList;
   count: number;
   rejected: number;
 };
@@ -290,7 +296,7 @@ function takeEvent(event: StepEvent, said: Said, usage: UsageCounter, limits: St
       limits.noteResult();
       break;
     case 'artifact_ref':
-      said.references.push(event.body);
+      said.references.add(event.body);
       break;
     case 'progress':
     case 'metric':

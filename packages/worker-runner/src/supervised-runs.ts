@@ -11,7 +11,7 @@ import { resolveRunPaths, type RunPaths } from '@conductor-run/logging';
 import { adoptRun, isOwnRun, type AdoptionKind } from './adopt-run.ts';
 import { createDeciders } from './deciders.ts';
 import { WorkerRunnerError } from './errors.ts';
-import type { Authorizer } from './event-channel.ts';
+import type { Authorizer } from './answers.ts';
 import type { ModuleSpec } from './lease.ts';
 import { keptRunOf, type KeptLease, type LeaseWatch } from './lease-watch.ts';
 import { openNewStep, type StepDeps } from './open-step.ts';
@@ -234,7 +234,7 @@ async function keepNew(watch: LeaseWatch, session: StepSession, lease: Travellin
     return await markAndKeep(watch, session, lease);
   } catch (error) {
     // Nothing of it was started: its record is closed by the next adoption.
-    session.stopWatching();
+    await session.stopWatching();
     await session.options.writer.close();
     throw error;
   }
@@ -286,9 +286,11 @@ async function keepAdopted(options: KeepAdoptedOptions): Promise<HeldLease | und
   };
   const kept = await watch.keep({
     runDir: join(options.runsDir, name.taskId, name.runId),
+    markedDir: join(plan.request.runtime.runsRootDir, name.taskId, name.runId),
     epoch,
     lease: { lease: plan.lease.lease, leaseMs: plan.lease.leaseMs },
     killGraceMs: plan.request.limits.killGraceSec * 1000,
+    isAtWork: true,
     onLost: (text, isUrgent) => end('lease_lost', text, isUrgent),
     onCancel: () => end('lease_cancelled', '', false),
   });

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import type { Clock } from '@conductor-run/clock';
 
 import { WorkerRunnerError } from './errors.ts';
-import type { Authorizer } from './event-channel.ts';
+import type { Authorizer } from './answers.ts';
 import type { Host } from './host.ts';
 import { connectLines, type LineSocket } from './line-socket.ts';
 import { parseMessage, toErrorCode, type SupervisorCall } from './protocol.ts';
@@ -162,34 +162,66 @@ function isStarting(runsDir: string, access: SupervisorAccess): boolean {
 /** Many calls at once must not start many Node processes, of which all but one would end again. */
 const startedAtMsByDirectory = new Map<string, number>();
 
-/**
- * A connection may come from the backlog of a supervisor that is stopped, or about to end. One that is at work on many
- * starts at once answers late, and is waited for.
- */
+/** A connection may come from the backlog of a supervisor that is stopped, or about to end. */
 async function isAnswering(
   connection: SupervisorConnection,
   runsDir: string,
   access: SupervisorAccess,
 ): Promise<boolean> {
-  const { clock } = access;
-  const patience = new AbortController();
-  const untilMs = clock.monotonicMs() + BUSY_PATIENCE_MS;
-  const giveUp = async (): Promise<false> => {
-    do await clock.sleep(ANSWER_PATIENCE_MS, { signal: patience.signal });
-    while (clock.monotonicMs() < untilMs && isAtWork(runsDir, access));
+  try {
+    await callWhileAtWork(connection, { op: 'info' }, { ...access, directory: supervisorDirOf(runsDir) });
+    return true;
+  } catch {
     return false;
-  };
-  const answered = connection.call({ op: 'info' }).then(
-    () => true,
-    () => false,
-  );
-  const result = await Promise.race([answered, giveUp().catch(() => false)]);
-  patience.abort();
-  return result;
+  }
 }
 
-function isAtWork(runsDir: string, { host }: SupervisorAccess): boolean {
-  const owner = readOwner(supervisorDirOf(runsDir));
+/** Whom a call waits for. */
+export interface CallPatience extends Pick<SupervisorAccess, 'clock' | 'host'> {
+  /** The directory of which the called process is the owner. */
+  readonly directory: string;
+  /**
+   * How long it is waited for while it is alive and not stopped, in ms.
+   *
+   * @defaultValue 60000
+   */
+  readonly patienceMs?: number;
+}
+
+/**
+ * Calls, and gives up one that is stopped or dead. One that is at work on many starts at once answers late, and is
+ * waited for.
+ *
+ * @param connection - to the supervisor
+ * @param call - what is asked
+ * @param patience - whom it waits for, and how long
+ * @throws {@link WorkerRunnerError} as `SupervisorConnection.call`
+ */
+export async function callWhileAtWork(
+  connection: SupervisorConnection,
+  call: CallWithoutId,
+  patience: CallPatience,
+): Promise<unknown> {
+  const { clock, patienceMs = BUSY_PATIENCE_MS } = patience;
+  const untilMs = clock.monotonicMs() + patienceMs;
+  const answered = new AbortController();
+  const giveUp = async (): Promise<never> => {
+    do await clock.sleep(ANSWER_PATIENCE_MS, { signal: answered.signal });
+    while (clock.monotonicMs() < untilMs && isAtWork(patience));
+    throw new WorkerRunnerError(
+      'supervisor-unavailable',
+      `Cannot ${call.op} by the owner of "${patience.directory}": it does not answer, expected one at work`,
+    );
+  };
+  try {
+    return await Promise.race([connection.call(call), giveUp()]);
+  } finally {
+    answered.abort();
+  }
+}
+
+function isAtWork({ host, directory }: CallPatience): boolean {
+  const owner = readOwner(directory);
   if (owner === undefined || !isProcessAlive(host.processes, owner)) return false;
   return host.processes.read(owner.pid)?.state === 'running';
 }

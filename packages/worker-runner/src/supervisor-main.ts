@@ -1,7 +1,8 @@
 /**
  * The supervisor's entry: a process of its own, started by `startSupervised` and `adoptRuns`.
  * Arguments: the runs directory, and how long to wait for work in ms.
- * Invariant: a log that cannot be written stops nothing; the next line that can be says how many are missing.
+ * Invariants: a log that cannot be written stops nothing; the next line that can be says how many are missing. What a
+ * keeper leaves open keeps no supervisor alive that has nothing to look after.
  */
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,3 +35,4 @@ await supervise({
   idleExitMs: Number(idleExitMs),
   deps: withDefaults({ logger: { warn: log('warn'), error: log('error'), debug: () => undefined } }),
 });
+process.exit(0);

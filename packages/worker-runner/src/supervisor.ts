@@ -3,12 +3,13 @@
  * Invariant: it never ends while it looks after a run or holds a lease for one.
  */
 import { rmSync } from 'node:fs';
-import type { Server } from 'node:net';
 import { join } from 'node:path';
 
 import type { Timer } from '@conductor-run/clock';
 
+import { isOwnRun } from './adopt-run.ts';
 import { messageOf, WorkerRunnerError } from './errors.ts';
+import { canonicalDirectory } from './files.ts';
 import { decisionsOf } from './decisions.ts';
 import type { LeaseKeeper, ModuleSpec } from './lease.ts';
 import { createLeaseWatch, type LeaseWatch } from './lease-watch.ts';
@@ -44,8 +45,9 @@ export function supervisorSocketOf(runsDir: string): string {
  * @returns at once when another supervisor of this directory is alive
  */
 export async function supervise(options: SupervisorOptions): Promise<void> {
-  const directory = supervisorDirOf(options.runsDir);
-  const socketPath = supervisorSocketOf(options.runsDir);
+  const runsDir = canonicalDirectory(options.runsDir);
+  const directory = supervisorDirOf(runsDir);
+  const socketPath = supervisorSocketOf(runsDir);
   if (!becomeSupervisor(directory, socketPath, options.deps)) return;
   const deps = { ...options.deps, socketPath };
   const watches = createWatches(deps, directory);
@@ -64,7 +66,7 @@ export async function supervise(options: SupervisorOptions): Promise<void> {
     });
   };
   const runs: SupervisedRuns = createSupervisedRuns({
-    runsDir: options.runsDir,
+    runsDir,
     deps,
     watchOf: (keeper) => watches.of(keeper),
     onChange: considerEnding,
@@ -74,6 +76,8 @@ export async function supervise(options: SupervisorOptions): Promise<void> {
     (value, socket) => void answer(value, socket, runs, deps),
     (socket) => {
       connections.add(socket);
+      // Moved while nothing ran: whoever found us by its new name needs a supervisor that knows it.
+      if (runs.size() === 0 && !isOwnRun(directory, deps.host)) finish();
       idle?.cancel();
       socket.closed.addEventListener('abort', () => {
         connections.delete(socket);
@@ -83,7 +87,10 @@ export async function supervise(options: SupervisorOptions): Promise<void> {
   );
   considerEnding();
   await finished;
-  await close(server, socketPath, watches);
+  // In a directory that was moved, or is another's by now, nothing is ours to remove.
+  if (isOwnRun(directory, deps.host)) rmSync(socketPath, { force: true });
+  server.close();
+  await watches.stop();
 }
 
 /**
@@ -102,12 +109,6 @@ function becomeSupervisor(directory: string, socketPath: string, { host }: StepD
   return true;
 }
 
-async function close(server: Server, socketPath: string, watches: Watches): Promise<void> {
-  rmSync(socketPath, { force: true });
-  server.close();
-  await watches.stop();
-}
-
 interface Watches {
   of(keeper: ModuleSpec): Promise<LeaseWatch>;
   stop(): Promise<void>;
@@ -123,7 +124,11 @@ function createWatches(deps: StepDeps, directory: string): Watches {
     const keeper = await loadKeeper(spec);
     const { clock, logger, host } = deps;
     const guardDir = join(directory, `guard-${host.pid}-${index}`);
-    return { keeper, watch: createLeaseWatch({ keeper, clock, logger, pid: host.pid, guardDir }) };
+    const searchPath = host.env['PATH'];
+    return {
+      keeper,
+      watch: createLeaseWatch({ keeper, clock, logger, pid: host.pid, searchPath, guardDir }),
+    };
   };
   return {
     async of(spec) {
@@ -141,10 +146,26 @@ function createWatches(deps: StepDeps, directory: string): Watches {
       for (const entry of byKeeper.values()) {
         const { watch, keeper } = await entry;
         watch.stop();
-        await keeper.close?.();
+        await closeInTime(keeper, deps);
       }
     },
   };
+}
+
+/** Until we have ended nobody else can look after the directory. */
+async function closeInTime(keeper: LeaseKeeper, { clock, logger }: StepDeps): Promise<void> {
+  const patience = new AbortController();
+  const giveUp = clock.sleep(CLOSE_PATIENCE_MS, { signal: patience.signal }).then(
+    () => logger.warn({ patienceMs: CLOSE_PATIENCE_MS }, 'lease-keeper.close-too-slow'),
+    () => undefined,
+  );
+  try {
+    await Promise.race([keeper.close?.(), giveUp]);
+  } catch (error) {
+    logger.warn({ err: error }, 'lease-keeper.close-failed');
+  } finally {
+    patience.abort();
+  }
 }
 
 async function loadKeeper(spec: ModuleSpec): Promise<LeaseKeeper> {
@@ -233,3 +254,5 @@ async function performOnRun(
   if (call.op === 'checkpoint') await session.checkpoints.capture('requested');
   return { state: session.options.writer.state(), end: session.endRequest() };
 }
+
+const CLOSE_PATIENCE_MS = 2000;

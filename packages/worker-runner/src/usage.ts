@@ -1,10 +1,13 @@
-/** Adds up what a step reported: costs exactly, in decimals, so that 0.1 and 0.2 make 0.3. */
+/**
+ * Adds up what a step reported: costs exactly, in decimals, so that 0.1 and 0.2 make 0.3.
+ * Invariant: every sum is a number that JSON can hold, and there are no more than 1,000 of each sort.
+ */
 import type { StepEvent } from './step-events.ts';
 import type { StepUsage } from './result.ts';
 
 /** Sums `cost.*` and `tokens.*` metrics. */
 export interface UsageCounter {
-  /** Takes one event; anything but such a metric is ignored, and so is a negative value. */
+  /** Takes one event; anything but such a metric is ignored, and so are negative values and those no number holds. */
   add(event: Pick<StepEvent, 'kind' | 'body'>): void;
   /** The sums so far. */
   usage(): StepUsage;
@@ -17,13 +20,13 @@ export function createUsageCounter(): UsageCounter {
   return {
     add(event) {
       const { name, value, unit } = event.body;
-      if (event.kind !== 'metric' || typeof name !== 'string' || typeof value !== 'number' || value < 0)
+      if (event.kind !== 'metric' || typeof name !== 'string' || typeof value !== 'number' || !(value >= 0))
         return;
       if (name.startsWith('cost.') && typeof unit === 'string') {
-        costs.set(unit, addDecimals(costs.get(unit) ?? ZERO, parseDecimal(value)));
+        put(costs, unit, addDecimals(costs.get(unit) ?? ZERO, parseDecimal(value)));
       } else if (name.startsWith('tokens.')) {
         const what = name.slice('tokens.'.length);
-        tokens.set(what, (tokens.get(what) ?? 0) + value);
+        put(tokens, what, Math.min((tokens.get(what) ?? 0) + value, Number.MAX_VALUE));
       }
     },
     usage: () => ({
@@ -31,6 +34,10 @@ export function createUsageCounter(): UsageCounter {
       tokens: Object.fromEntries(tokens),
     }),
   };
+}
+
+function put<T>(sums: Map<string, T>, name: string, sum: T): void {
+  if (sums.has(name) || sums.size < MAX_NAMES) sums.set(name, sum);
 }
 
 /** `units` × 10^-scale. */
@@ -62,3 +69,4 @@ function formatDecimal({ units, scale }: Decimal): string {
 }
 
 const ZERO: Decimal = { units: 0n, scale: 0 };
+const MAX_NAMES = 1000;

@@ -2,7 +2,7 @@
 import { opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { systemCodeOf } from './errors.ts';
+import { isOutOfReach } from './files.ts';
 
 /**
  * Looks for a file or directory changed after `sinceMs`, stopping at the first.
@@ -30,7 +30,7 @@ async function namesIn(directory: string): Promise<string[]> {
   try {
     for await (const entry of await opendir(directory)) if (!entry.isSymbolicLink()) names.push(entry.name);
   } catch (error) {
-    if (!GONE.has(systemCodeOf(error) ?? '')) throw error;
+    if (!isOutOfReach(error)) throw error;
   }
   return names;
 }
@@ -39,11 +39,10 @@ async function statIfThere(path: string): Promise<{ ctimeMs: number; isDirectory
   try {
     return await stat(path);
   } catch (error) {
-    if (GONE.has(systemCodeOf(error) ?? '')) return undefined;
+    if (isOutOfReach(error)) return undefined;
     throw error;
   }
 }
 
 /** Git's own bookkeeping is not work, and dependencies are large and do not change. */
 const SKIPPED: ReadonlySet<string> = new Set(['.git', 'node_modules']);
-const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EACCES']);

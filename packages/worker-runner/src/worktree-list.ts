@@ -5,7 +5,8 @@ import { join } from 'node:path';
 
 import { createRealClock } from '@conductor-run/clock';
 
-import { systemCodeOf, WorkerRunnerError } from './errors.ts';
+import { WorkerRunnerError } from './errors.ts';
+import { isOutOfReach } from './files.ts';
 import { createGit, gitOrThrow } from './git.ts';
 import { createHost } from './host.ts';
 import { BRANCH_PREFIX, removeWorktree, type WorktreeDeps } from './worktrees.ts';
@@ -37,7 +38,8 @@ export interface ListWorktreesOptions extends WorktreeDeps {
 }
 
 /**
- * Lists the work trees of a repository, without its main one. Sizes are measured by walking them.
+ * Lists the work trees of a repository, without its main one. Sizes are measured by walking them; what goes meanwhile or
+ * cannot be read counts nothing.
  *
  * @param options - which repository
  * @throws {@link WorkerRunnerError} with code `git-failed`
@@ -78,16 +80,16 @@ export interface PruneWorktreesResult {
 }
 
 /**
- * Removes old work trees of ours that hold nothing which exists nowhere else.
+ * Removes old work trees of ours that hold nothing which exists nowhere else. One whose directory is away is left to
+ * `git worktree prune`: it may be on a disk that comes back.
  *
  * @param options - which
  * @throws {@link WorkerRunnerError} with code `git-failed` when they cannot be listed
  */
 export async function pruneWorktrees(options: PruneWorktreesOptions): Promise<PruneWorktreesResult> {
-  const { repoRoot, host = createHost(), dryRun = false } = options;
+  const { dryRun = false } = options;
   const removed: WorktreeEntry[] = [];
   const kept: { entry: WorktreeEntry; why: string }[] = [];
-  if (!dryRun) await gitOrThrow(createGit(repoRoot, host.env), ['worktree', 'prune']);
   for (const entry of await listWorktrees(options)) {
     if (!entry.isOurs || entry.isMissing || entry.ageMs <= options.maxAgeMs) continue;
     if ((await options.keep?.(entry)) === true) continue;
@@ -135,15 +137,25 @@ async function sizeOf(path: string): Promise<number> {
   if (entry === undefined) return 0;
   if (!entry.isDirectory()) return entry.size;
   let bytes = 0;
-  for (const name of await readdir(path)) if (name !== '.git') bytes += await sizeOf(join(path, name));
+  for (const name of await namesIn(path)) if (name !== '.git') bytes += await sizeOf(join(path, name));
   return bytes;
+}
+
+/** A step at work may remove what was there a moment ago. */
+async function namesIn(directory: string): Promise<readonly string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (isOutOfReach(error)) return [];
+    throw error;
+  }
 }
 
 async function lstatIfThere(path: string): Promise<Stats | undefined> {
   try {
     return await lstat(path);
   } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return undefined;
+    if (isOutOfReach(error)) return undefined;
     throw error;
   }
 }

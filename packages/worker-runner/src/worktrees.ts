@@ -10,6 +10,14 @@ import { createRealClock, type Clock } from '@conductor-run/clock';
 import { WorkerRunnerError } from './errors.ts';
 import { createGit, gitFailed, gitOrThrow, type Git, type GitAnswer } from './git.ts';
 import { createHost, type Host } from './host.ts';
+import {
+  dirty,
+  findHolder,
+  requireClean,
+  requireMerged,
+  requireNoInnerCommits,
+  type Losses,
+} from './worktree-losses.ts';
 import { runSetup, type SetupCommand } from './worktree-setup.ts';
 
 /** What every call about work trees takes. */
@@ -69,7 +77,8 @@ export interface RemoveWorktreeOptions extends WorktreeDeps {
   /** The work tree, absolute. */
   readonly path: string;
   /**
-   * Whether changed and untracked files may be lost. Ignored files always are.
+   * Whether changed and untracked files may be lost. Ignored files always are. Without `discardUnmerged` it still refuses
+   * when a repository inside, such as a submodule, has commits that are on no remote branch.
    *
    * @defaultValue false
    */
@@ -113,6 +122,8 @@ export async function prepareWorktree(options: PrepareWorktreeOptions): Promise<
   if (answer.exitCode !== 0) {
     if (/already exists|already used|already checked out/u.test(answer.stderr))
       throw exists('branch', branch);
+    if (/' exists; cannot create/u.test(answer.stderr))
+      throw exists('branch', branch, 'no branch in the way of "conductor/<name>", such as "conductor"');
     throw gitFailed(args, answer.stderr.trim());
   }
   try {
@@ -144,13 +155,15 @@ export async function removeWorktree(options: RemoveWorktreeOptions): Promise<vo
     await gitOrThrow(git, ['rev-parse', '--path-format=absolute', '--git-common-dir'])
   ).trim();
   if (!existsSync(path)) throw notFound(path);
-  const own = createGit(path, host.env);
-  const head = (await gitOrThrow(own, ['rev-parse', 'HEAD'])).trim();
-  const branch = (await own(['symbolic-ref', '--short', '-q', 'HEAD'])).stdout.trim();
-  if (options.discardUncommitted !== true) await requireClean(own, path);
-  if (options.discardUnmerged !== true) await requireMerged(git, path, head, branch);
+  const losses = { git, own: createGit(path, host.env), path, host };
+  if (options.discardUncommitted !== true) await requireClean(losses);
+  else if (options.discardUnmerged !== true) await requireNoInnerCommits(losses);
   const force = options.discardUncommitted === true ? ['--force'] : [];
   await inTurn(repository, async () => {
+    const head = (await gitOrThrow(losses.own, ['rev-parse', 'HEAD'])).trim();
+    const branch = (await losses.own(['symbolic-ref', '-q', 'HEAD'])).stdout.trim();
+    // Asked when it is our turn: two branches at one commit each have it from the other.
+    if (options.discardUnmerged !== true) await requireMerged(losses, head, branch);
     // Without --force git looks once more itself: a file written since our look is not lost.
     const answer = await retryLocked(git, ['worktree', 'remove', ...force, '--', path], clock);
     if (answer.exitCode !== 0) {
@@ -158,34 +171,36 @@ export async function removeWorktree(options: RemoveWorktreeOptions): Promise<vo
         throw dirty(path, 'it changed just now');
       throw gitFailed(['worktree', 'remove', path], answer.stderr.trim());
     }
-    if (!branch.startsWith(BRANCH_PREFIX)) return;
-    // Only if it still points to what was looked at.
-    await gitOrThrow(git, ['update-ref', '-d', `refs/heads/${branch}`, head]);
+    if (!branch.startsWith(`refs/heads/${BRANCH_PREFIX}`)) return;
+    await deleteBranch(losses, { branch, head, clock, isLossAllowed: options.discardUnmerged === true });
   });
 }
 
-async function requireClean(own: Git, path: string): Promise<void> {
-  const status = await gitOrThrow(own, [
-    'status',
-    '--porcelain=v1',
-    '-z',
-    '--untracked-files=all',
-    '--ignore-submodules=none',
-  ]);
-  if (status === '') return;
-  const names = status.split('\0').filter((line) => line !== '');
-  throw dirty(path, `${names.length} changed or untracked files, the first is "${names[0]?.slice(3) ?? ''}"`);
+/**
+ * In one transaction with a look at the branch that holds the same commits: another process that deletes that one at
+ * this moment, relying on ours, fails or makes us fail.
+ */
+async function deleteBranch(losses: Losses, deletion: BranchDeletion): Promise<void> {
+  const { branch, head, clock, isLossAllowed } = deletion;
+  for (let tries = 1; ; tries += 1) {
+    const holder = isLossAllowed ? undefined : await findHolder(losses, head, branch);
+    // The work tree was clean and is gone; its commits are not.
+    if (holder === undefined && !isLossAllowed) throw kept(losses.path, branch);
+    const verify = holder === undefined ? '' : `verify ${holder.name} ${holder.objectName}\n`;
+    // Only if it still points to what was looked at.
+    const args = ['update-ref', '--stdin'];
+    const answer = await retryLocked(losses.git, args, clock, `${verify}delete ${branch} ${head}\n`);
+    if (answer.exitCode === 0) return;
+    // The holder has moved on, and may still hold them; or our own branch has, and is kept.
+    if (tries === MAX_TRIES) throw gitFailed(args, answer.stderr.trim());
+  }
 }
 
-async function requireMerged(git: Git, path: string, head: string, branch: string): Promise<void> {
-  const exclude = branch === '' ? [] : [`--exclude=${branch}`];
-  const args = ['rev-list', '--count', head, '--not', ...exclude, '--branches', '--remotes', '--tags'];
-  const count = Number(await gitOrThrow(git, args));
-  if (count === 0) return;
-  throw new WorkerRunnerError(
-    'worktree-unmerged',
-    `Cannot remove work tree "${path}": ${count} commits are on no other branch or tag, expected them to be merged`,
-  );
+interface BranchDeletion {
+  readonly branch: string;
+  readonly head: string;
+  readonly clock: Clock;
+  readonly isLossAllowed: boolean;
 }
 
 /** For a work tree that we made a moment ago and could not set up. */
@@ -203,12 +218,19 @@ function inTurn<T>(repository: string, work: () => Promise<T>): Promise<T> {
 }
 
 /** Another process may hold one of git's lock files for a moment. */
-async function retryLocked(git: Git, args: readonly string[], clock: Clock): Promise<GitAnswer> {
+async function retryLocked(
+  git: Git,
+  args: readonly string[],
+  clock: Clock,
+  input?: string,
+): Promise<GitAnswer> {
   const untilMs = clock.monotonicMs() + LOCK_PATIENCE_MS;
   for (;;) {
-    const answer = await git(args);
+    const answer = await git(args, input);
     const isLocked =
-      answer.exitCode !== 0 && /\.lock'?: File exists|could not lock|cannot lock ref/u.test(answer.stderr);
+      answer.exitCode !== 0 &&
+      /\.lock'?: File exists|could not lock|cannot lock ref/u.test(answer.stderr) &&
+      !WILL_NOT_PASS.test(answer.stderr);
     if (!isLocked || clock.monotonicMs() > untilMs) return answer;
     await clock.sleep(LOCK_RETRY_MS);
   }
@@ -228,10 +250,15 @@ function requireAbsolute(path: string): void {
     throw new TypeError(`Cannot prepare work tree at "${path}": expected an absolute path`);
 }
 
-function exists(what: string, value: string): WorkerRunnerError {
+function exists(what: string, value: string, expected?: string): WorkerRunnerError {
+  const words = expected === undefined ? 'it exists, expected a new one' : `expected ${expected}`;
+  return new WorkerRunnerError('worktree-exists', `Cannot prepare work tree, ${what} "${value}": ${words}`);
+}
+
+function kept(path: string, branch: string): WorkerRunnerError {
   return new WorkerRunnerError(
-    'worktree-exists',
-    `Cannot prepare work tree, ${what} "${value}": it exists, expected a new one`,
+    'worktree-unmerged',
+    `Cannot delete "${branch}" of work tree "${path}", which is removed: what held its commits is gone, expected them to be merged`,
   );
 }
 
@@ -239,16 +266,12 @@ function notFound(path: string): WorkerRunnerError {
   return new WorkerRunnerError('worktree-not-found', `Cannot remove work tree "${path}": it is not there`);
 }
 
-function dirty(path: string, words: string): WorkerRunnerError {
-  return new WorkerRunnerError(
-    'worktree-dirty',
-    `Cannot remove work tree "${path}": ${words}, expected everything committed`,
-  );
-}
-
 /** What branches of ours begin with. */
 export const BRANCH_PREFIX = 'conductor/';
 const turnByRepository = new Map<string, Promise<unknown>>();
 const DEFAULT_SETUP_SEC = 600;
+const MAX_TRIES = 5;
+/** A ref that is in the way of ours, or is not where it was: no lock that somebody holds for a moment. */
+const WILL_NOT_PASS = /' exists; cannot create|but expected|unable to resolve reference/u;
 const LOCK_PATIENCE_MS = 10_000;
 const LOCK_RETRY_MS = 25;

@@ -20,6 +20,9 @@ export const WRAPPER_FILES = {
   replies: 'replies',
 } as const;
 
+/** What a step will read on stdin, until it is open: gone before the step starts, unless we are killed in between. */
+export const STDIN_FILE = '.stdin';
+
 /** The descriptor a step writes structured events to. */
 export const EVENTS_FD = 3;
 /** The descriptor a step reads answers from. */

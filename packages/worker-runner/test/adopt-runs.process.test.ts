@@ -1,7 +1,7 @@
 /** Which runs are adopted, and how they are let go of. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { createRealClock, type Clock } from '@conductor-run/clock';
@@ -10,7 +10,7 @@ import { describe, expect, test } from 'vitest';
 
 import { adoptRuns, createHost, identifyProcess, runStep, startSupervised } from '../src/index.ts';
 import { setupLease } from './fixtures/lease-setup.ts';
-import { until } from './fixtures/setup.ts';
+import { membersOf, until } from './fixtures/setup.ts';
 import { quick, setupSupervised } from './fixtures/supervised.ts';
 
 describe('adoptRuns', () => {
@@ -99,5 +99,63 @@ describe('adoptRuns', () => {
     preparer.kill('SIGKILL');
 
     expect(await adopted?.result).toMatchObject({ outcome: 'lost', reason: 'never_started', adopted: true });
+  });
+
+  test('given directories that are no runs and runs that cannot be read, the others are adopted', async () => {
+    const { requestOf, runsDir, pathsOf, killSupervisor } = setupSupervised();
+    const steps = await Promise.all(['', '', ''].map(() => startSupervised(requestOf('sleep 300'), quick)));
+    for (const step of steps) step.detach();
+    await killSupervisor();
+    cpSync(pathsOf('run-1').runDir, join(runsDir, 'task', 'run-1 (copy)'), { recursive: true });
+    mkdirSync(join(runsDir, 'lost+found', 'run-1'), { recursive: true });
+    writeFileSync(join(runsDir, 'lost+found', 'run-1', 'meta.json'), '{}');
+    // Stand for what the system refuses to read: EISDIR and ELOOP.
+    rmSync(join(pathsOf('run-2').runDir, '.step.json'));
+    mkdirSync(join(pathsOf('run-2').runDir, '.step.json'));
+    rmSync(join(pathsOf('run-3').runDir, 'owner.1.json'));
+    symlinkSync('owner.1.json', join(pathsOf('run-3').runDir, 'owner.1.json'));
+
+    const adopted = await adoptRuns(runsDir, quick);
+
+    const kinds = Object.fromEntries(adopted.map(({ paths, kind }) => [paths.runId, kind]));
+    expect(kinds).toEqual({ 'run-1': 'running', 'run-2': 'unreadable', 'run-3': 'unreadable' });
+    const refused = adopted.filter(({ kind }) => kind === 'unreadable');
+    for (const { error, paths } of refused) {
+      expect(error).toMatchObject({ code: 'record-unreadable' });
+      expect(error?.message).toContain(paths.runId);
+    }
+    const first = adopted.find(({ kind }) => kind === 'running');
+    await first?.cancel?.();
+    await first?.result;
+    for (const runId of ['run-2', 'run-3'])
+      for (const pid of membersOf(pathsOf(runId).runDir)) process.kill(pid, 'SIGKILL');
+  });
+
+  test('given a machine that has another name by now, its runs are adopted while the boot is theirs', async () => {
+    const { requestOf, runsDir, pathsOf, killSupervisor } = setupSupervised();
+    const steps = await Promise.all(['', ''].map(() => startSupervised(requestOf('sleep 300'), quick)));
+    for (const step of steps) step.detach();
+    await killSupervisor();
+    const bootId = createHost().processes.bootId() ?? '';
+    for (const { runId } of steps) {
+      const { metaPath } = pathsOf(runId);
+      const meta = JSON.parse(readFileSync(metaPath, 'utf8')) as { versions: { 'prepared-by': string } };
+      if (runId === 'run-2') meta.versions['prepared-by'] = meta.versions['prepared-by'].replace(bootId, 'x');
+      writeFileSync(metaPath, JSON.stringify({ ...meta, host: 'former-name' }));
+    }
+    const asked: string[] = [];
+
+    const adopted = await adoptRuns(runsDir, {
+      ...quick,
+      isWanted: (taskId) => asked.push(taskId) > 0,
+    });
+
+    const kinds = Object.fromEntries(adopted.map(({ paths, kind }) => [paths.runId, kind]));
+    expect(kinds).toEqual({ 'run-1': 'running', 'run-2': 'foreign' });
+    expect(asked).toEqual(['task']);
+    const first = adopted.find(({ kind }) => kind === 'running');
+    await first?.cancel?.();
+    await first?.result;
+    for (const pid of membersOf(pathsOf('run-2').runDir)) process.kill(pid, 'SIGKILL');
   });
 });

@@ -1,9 +1,9 @@
 /** Checkpoints of a running step: at the start, while something changes, before a kill, and at the end. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { readCheckpoints, type CheckpointRecord } from '@conductor-run/checkpointing';
-import { createManualClock } from '@conductor-run/clock';
+import { createManualClock, createRealClock } from '@conductor-run/clock';
 import { describe, expect, test } from 'vitest';
 
 import { runStep, type StepResult } from '../src/index.ts';
@@ -33,11 +33,14 @@ describe('checkpoints of a step', () => {
 
     const records = await recordsOf(result);
     expect(result.checkpoint.failedCount).toBe(0);
-    expect(records.map((record) => record.type)).toEqual(['summary', 'log_tail', 'git_diff', 'test_output']);
+    const types = records.map((record) => record.type);
+    expect(types).toEqual(['summary', 'git_diff', 'log_tail', 'git_diff', 'test_output']);
     expect(records[0]).toMatchObject({ summary: 'Before anything' });
-    expect(records[1]).toMatchObject({ lines: ['out'] });
-    expect(records[2]).toMatchObject({ diffStat: { filesChanged: 2 } });
-    expect(records[3]).toMatchObject({ totals: { total: 2, failed: 1 } });
+    expect(records[1]).toMatchObject({ diffStat: { filesChanged: 0 } });
+    expect(records[2]).toMatchObject({ lines: ['out'] });
+    expect(records[3]).toMatchObject({ diffStat: { filesChanged: 2 } });
+    expect(records[4]).toMatchObject({ totals: { total: 2, failed: 1 } });
+    expect(result.checkpoint.startSeq).toBe(2);
   });
 
   test('given a step that is cancelled, when it is ended, there is a diff from before the kill', async () => {
@@ -52,7 +55,7 @@ describe('checkpoints of a step', () => {
     );
 
     const diffs = (await recordsOf(result)).filter((record) => record.type === 'git_diff');
-    expect(diffs.map((record) => record.diffStat.filesChanged)).toEqual([1, 0]);
+    expect(diffs.map((record) => record.diffStat.filesChanged)).toEqual([0, 1, 0]);
   });
 
   test('given a work tree that is no repository, when captured, it is a warning and the step goes on', async () => {
@@ -60,9 +63,10 @@ describe('checkpoints of a step', () => {
 
     const result = await runStep(requestOf('echo out', { checkpoint: {}, runtime: { repoRoot: worktree } }));
 
-    expect(result).toMatchObject({ outcome: 'completed', checkpoint: { failedCount: 1 } });
+    expect(result).toMatchObject({ outcome: 'completed', checkpoint: { failedCount: 2 } });
+    expect(result.checkpoint.startSeq).toBeUndefined();
     const failures = result.lifecycleEvents.filter((event) => isFailure(event.type));
-    expect(failures).toHaveLength(1);
+    expect(failures).toHaveLength(2);
     expect(failures[0]).toMatchObject({ level: 'warn' });
   });
 
@@ -83,6 +87,117 @@ describe('checkpoints of a step', () => {
     expect(tails.map((record) => record.lines)).toEqual([['one'], ['one', 'two']]);
   });
 });
+
+describe('what a step changed', () => {
+  test('given a work tree with changes of its user, when a step changes nothing, start and end hold the same tree', async () => {
+    const { requestOf } = setup();
+    const repo = makeGitRepo();
+    writeFileSync(join(repo.root, 'file.txt'), 'mine\n');
+    writeFileSync(join(repo.root, 'untracked.txt'), 'mine too\n');
+
+    const result = await runStep(
+      requestOf('true', { checkpoint: {}, runtime: { worktreePath: repo.root, repoRoot: repo.root } }),
+    );
+
+    const { records } = await readCheckpoints(result.paths.checkpointsDir);
+    const diffs = records.filter((record) => record.type === 'git_diff');
+    expect(diffs.map(({ diffStat }) => diffStat.filesChanged)).toEqual([2, 2]);
+    expect(diffs[0]?.tree).toBe(diffs[1]?.tree);
+    expect(result.checkpoint.startSeq).toBe(diffs[0]?.seq);
+  });
+
+  test('given a first instruction that changes a file, when captured, the start does not hold the change', async () => {
+    const { requestOf } = setup();
+    const repo = makeGitRepo();
+
+    const result = await runStep(
+      requestOf(['sh', '-c', 'echo changed > file.txt'], {
+        checkpoint: {},
+        runtime: { worktreePath: repo.root, repoRoot: repo.root },
+      }),
+    );
+
+    const { records } = await readCheckpoints(result.paths.checkpointsDir);
+    const start = records.find(({ seq }) => seq === result.checkpoint.startSeq);
+    expect(start).toMatchObject({ type: 'git_diff', diffStat: { filesChanged: 0 } });
+  });
+
+  test('given a cancel while the start is captured, when it is done, the step is never started', async () => {
+    const { requestOf, worktree } = setup();
+    const repo = makeGitRepo();
+    const cancelling = new AbortController();
+
+    const result = await runStep(
+      requestOf(`touch '${join(worktree, 'ran')}'`, {
+        checkpoint: {},
+        runtime: { worktreePath: repo.root, repoRoot: repo.root },
+      }),
+      {
+        signal: cancelling.signal,
+        sink: {
+          lifecycleEvent: ({ data }) => {
+            if (data?.['occasion'] === 'start') cancelling.abort('enough');
+          },
+        },
+      },
+    );
+
+    expect(result).toMatchObject({ outcome: 'cancelled', reasonText: 'enough' });
+    expect(existsSync(join(worktree, 'ran'))).toBe(false);
+  });
+});
+
+describe('the test report of a step', () => {
+  const REPORT = '1..1\nok 1 - a\n';
+
+  test.for([
+    ['from before the step', (path: string) => writeOld(path, REPORT), /before the step began/],
+    ['that is not there', () => undefined, /there is none/],
+  ] as const)(
+    'given one %s, when the step ends, it is not taken for its own, and that is said',
+    async ([, prepare, words]) => {
+      const { requestOf, worktree } = setup();
+      prepare(join(worktree, 'report.tap'));
+
+      const result = await runStep(requestOf('echo out', { checkpoint: { testReport: 'report.tap' } }));
+
+      const records = await recordsOf(result);
+      expect(records.some(({ type }) => type === 'test_output')).toBe(false);
+      expect(result).toMatchObject({ outcome: 'completed', checkpoint: { failedCount: 1 } });
+      expect(result.lifecycleEvents.find(({ type }) => isFailure(type))?.message).toMatch(words);
+    },
+  );
+});
+
+describe('a step that asks for checkpoints without end', () => {
+  test('given a capture that took its time, when the step goes on asking, they keep to the cadence', async () => {
+    const { requestOf } = setup();
+    const line = `for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do echo line $i; echo '{"kind":"checkpoint","body":{}}' >&3; sleep 0.01; done`;
+    const real = createRealClock();
+    // On this clock every capture takes a hundred times as long, so that the next one has to wait for longer than the step.
+    const clock = { ...real, monotonicMs: () => real.monotonicMs() * 100 };
+    let requested = 0;
+
+    const result = await runStep(requestOf(line, { checkpoint: {} }), {
+      clock,
+      sink: {
+        lifecycleEvent: ({ data }) => {
+          if (data?.['occasion'] === 'requested') requested += 1;
+        },
+      },
+    });
+
+    // The first one, and those that waited: one, right before the end.
+    expect(requested).toBe(2);
+    const tail = (await recordsOf(result)).findLast(({ type }) => type === 'log_tail');
+    expect(tail).toMatchObject({ lines: Array.from({ length: 20 }, (_, index) => `line ${index + 1}`) });
+  });
+});
+
+function writeOld(path: string, content: string): void {
+  writeFileSync(path, content);
+  utimesSync(path, 1_600_000_000, 1_600_000_000);
+}
 
 /** A word of this package's own. */
 function isFailure(type: string): boolean {

@@ -1,5 +1,6 @@
 /** Every ending there is a word for happens, and its envelope fits the published schema and is what the caller got. */
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
@@ -91,7 +92,7 @@ async function adoptOrphan(former: {
   const { requestOf, runsDir } = setup();
   const request = checkRequest(requestOf('sleep 300'));
   const session = await openNewStep(request, withDefaults({ host: hostOf(former) }));
-  session.stopWatching();
+  await session.stopWatching();
   await session.options.writer.close();
   const { taskId, runId } = request;
   const { result } = await adoptRun({ runsDir, taskId, runId }, withDefaults({}));
@@ -128,4 +129,44 @@ describe('the envelope', () => {
       expect(result.survivors).toEqual([]);
     },
   );
+
+  test.for(Object.keys(ENDINGS) as Word[])(
+    'given a step that ended by %s and an owner killed before the envelope was written, when the run is adopted, its envelope says the same',
+    async (word) => {
+      const first = await ENDINGS[word][1]();
+      expectEnvelope(first);
+      // The record was closed before: this is all that is missing.
+      rmSync(first.paths.resultPath);
+
+      const { taskId, runId } = first;
+      const runsDir = dirname(dirname(first.paths.runDir));
+      const adoption = await adoptRun({ runsDir, taskId, runId }, withDefaults({}));
+      const second = await adoption.result;
+
+      expectEnvelope(second);
+      expect(verdictOf(second)).toEqual(verdictOf(first));
+    },
+  );
 });
+
+/** What must not depend on who wrote the envelope. */
+function verdictOf(result: StepResult): Partial<StepResult> {
+  const { ok, outcome, reason, reasonText, summary, needsHuman, blocked, exitCode, signal } = result;
+  const { startedAt, finishedAt, metadata, usage, artifacts } = result;
+  return {
+    ok,
+    outcome,
+    needsHuman,
+    blocked,
+    summary,
+    metadata,
+    usage,
+    ...(reason === undefined ? {} : { reason }),
+    ...(reasonText === undefined ? {} : { reasonText }),
+    ...(exitCode === undefined ? {} : { exitCode }),
+    ...(signal === undefined ? {} : { signal }),
+    ...(startedAt === undefined ? {} : { startedAt }),
+    ...(outcome === 'prepared' ? {} : { finishedAt }),
+    artifacts: artifacts.filter(({ kind }) => kind !== 'log'),
+  };
+}

@@ -54,6 +54,23 @@ describe('step-events', () => {
     },
   );
 
+  test.for(COMMANDS)(
+    'given a %s step and an answer that came once more, when it asks, it goes by the answer to its own question',
+    async ([, command]) => {
+      const { requestOf } = setup();
+      const again = `echo '{"id":"of-before","ok":true}' >&4; exec "$@"`;
+
+      const result = await runStep(requestOf(['sh', '-c', again, 'sh', ...command]), {
+        authorize: ({ target }) =>
+          target === 'good'
+            ? { ok: true }
+            : { ok: false, error: { code: 'PERMISSION_DENIED', message: 'no' } },
+      });
+
+      expect(result.logSummary.tail).toEqual(['allowed', 'denied']);
+    },
+  );
+
   test.for(COMMANDS)('given a %s step by hand, when it reports and asks, nothing happens', ([, command]) => {
     const [program = '', ...args] = command;
     const env = { PATH: process.env['PATH'] };

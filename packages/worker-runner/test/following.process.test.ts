@@ -1,7 +1,8 @@
 /** Other processes of the user follow what a step says, and decide what it asks. */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { createRealClock } from '@conductor-run/clock';
 import { resolveRunPaths, type RunPaths } from '@conductor-run/logging';
 import { describe, expect, onTestFinished, test } from 'vitest';
 
@@ -78,6 +79,58 @@ describe('followStepEvents', () => {
     expect(seen).toEqual([2, 3]);
     await step.cancel();
     await step.result;
+  });
+});
+
+/** The next owner reads the same event again, at another time. */
+const TORN = '{"seq":2,"createdAt":1795244658756,"kind":"log","bo';
+
+describe('followStepEvents of a run whose owner died', () => {
+  test('given a torn line that the next owner cuts off, when it writes in its place, no event is lost', async () => {
+    const { runsDir } = setup();
+    const paths = resolveRunPaths({ runsDir, taskId: 'task', runId: 'run-1' });
+    mkdirSync(paths.runDir, { recursive: true });
+    const log = join(paths.runDir, 'events.ndjson');
+    const lineOf = (seq: number): string =>
+      `{"seq":${seq},"createdAt":1,"kind":"log","body":{"n":${'1'.repeat(seq * 10)}},"rawOffset":0}\n`;
+    writeFileSync(log, lineOf(1) + TORN);
+    let looks = 0;
+    const clock = {
+      ...createRealClock(),
+      sleep: async () => {
+        looks += 1;
+        if (looks === 1) {
+          truncateSync(log, lineOf(1).length);
+          writeFileSync(log, lineOf(2) + lineOf(3), { flag: 'a' });
+        } else writeFileSync(join(paths.runDir, 'result.json'), '{}');
+      },
+    };
+
+    const seen: number[] = [];
+    for await (const { seq } of followStepEvents(paths, { clock })) seen.push(seq);
+
+    expect(seen).toEqual([1, 2, 3]);
+  });
+
+  test('given a reader that stops in the middle, when the torn end is replaced meanwhile, no event is lost', async () => {
+    const { runsDir } = setup();
+    const paths = resolveRunPaths({ runsDir, taskId: 'task', runId: 'run-1' });
+    mkdirSync(paths.runDir, { recursive: true });
+    const log = join(paths.runDir, 'events.ndjson');
+    const lineOf = (seq: number): string =>
+      `{"seq":${seq},"createdAt":1,"kind":"log","body":{"n":${'1'.repeat(seq * 10)}},"rawOffset":0}\n`;
+    writeFileSync(log, lineOf(1) + TORN);
+    writeFileSync(join(paths.runDir, 'result.json'), '{}');
+
+    const seen: number[] = [];
+    for await (const { seq } of followStepEvents(paths)) {
+      seen.push(seq);
+      if (seq > 1) continue;
+      truncateSync(log, lineOf(1).length);
+      writeFileSync(log, lineOf(2) + lineOf(3), { flag: 'a' });
+    }
+
+    expect(seen).toEqual([1, 2, 3]);
   });
 });
 

@@ -1,5 +1,5 @@
 /** The guard itself: it is there whatever happens to it, and ends every run that is due. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -13,7 +13,10 @@ import { wrapCommand } from '../src/wrapper.ts';
 import { makeDirectory, membersOf, until } from './fixtures/setup.ts';
 
 /** A guard in a directory of its own, and what it tells. */
-function setupGuard(root: string): {
+function setupGuard(
+  root: string,
+  searchPath?: string,
+): {
   readonly guard: Guard;
   readonly told: string[];
   readonly pids: () => readonly number[];
@@ -23,6 +26,7 @@ function setupGuard(root: string): {
   const guard = startGuard({
     directory,
     watchedPid: process.pid,
+    searchPath,
     clock: createRealClock(),
     logger: { ...silentLogger, error: (_fields, message) => told.push(message) },
   });
@@ -60,7 +64,7 @@ async function startStep(root: string, name: string): Promise<string> {
 
 /** Due since the machine was started. */
 function due(runDir: string): GuardedRun {
-  return { runDir, epoch: 1, killAtUptimeMs: 0 };
+  return { runDir, markedDir: runDir, epoch: 1, killAtUptimeMs: 0 };
 }
 
 describe('a guard', () => {
@@ -110,5 +114,25 @@ describe('a guard', () => {
 
     await until('the end of both', () => membersOf(unmarked).length + membersOf(other).length === 0);
     expect(wasEndedByGuard(other)).toBe(true);
+  });
+
+  test('given the search path of its process, when it is started, it has that one beside the usual places', async () => {
+    const { pids } = setupGuard(makeDirectory(), '/some/where');
+
+    const [pid = 0] = await until('the guard', () => pids().length > 0 && pids());
+
+    const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+    expect(environment).toContain('PATH=/usr/local/bin:/usr/bin:/bin:/some/where');
+  });
+
+  test('given no program it needs, when it is started, it ends instead of looking without a pause', async () => {
+    const root = makeDirectory();
+    const { pids } = setupGuard(root);
+    const [pid = 0] = await until('the guard', () => pids().length > 0 && pids());
+    const [program = '', ...args] = commandOf(pid).split('\0').slice(0, -1);
+
+    const ended = spawnSync(program, args, { env: { PATH: root }, timeout: 10_000 });
+
+    expect(ended.status).toBe(127);
   });
 });

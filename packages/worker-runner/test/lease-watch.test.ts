@@ -1,11 +1,14 @@
 /** What the guard is told while several leases are taken on at once. */
-import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 import { createRealClock } from '@conductor-run/clock';
 import { expect, describe, onTestFinished, test } from 'vitest';
 
-import { createLeaseWatch, type KeptRun } from '../src/lease-watch.ts';
+import { createLeaseWatch, type KeptRun, type LeaseWatch } from '../src/lease-watch.ts';
 import type { LeaseAnswer } from '../src/lease.ts';
 import { silentLogger } from '../src/step-sink.ts';
 import { makeDirectory, until } from './fixtures/setup.ts';
@@ -98,5 +101,79 @@ describe('the guard', () => {
     expect(after).toContain(join(root, 'run'));
     expect(told).toEqual(['lease-guard.list-unwritable']);
     expect(lost).toEqual([]);
+  });
+});
+
+describe('the first renewal of a run that is at work', () => {
+  function setupFlaky(failures: number): {
+    watch: LeaseWatch;
+    run: KeptRun;
+    lost: string[];
+    lists: string[];
+  } {
+    const root = makeDirectory();
+    const guardDir = join(root, 'guard');
+    const lists: string[] = [];
+    let asked = 0;
+    const watch = createLeaseWatch({
+      clock: createRealClock(),
+      logger: silentLogger,
+      pid: process.pid,
+      guardDir,
+      keeper: {
+        async renewMany() {
+          asked += 1;
+          if (existsSync(join(guardDir, 'leases')))
+            lists.push(readFileSync(join(guardDir, 'leases'), 'utf8'));
+          if (asked <= failures) throw new Error('SQLITE_BUSY: database is locked');
+          return ['ok'];
+        },
+      },
+    });
+    onTestFinished(() => watch.stop());
+    const lost: string[] = [];
+    const run: KeptRun = {
+      runDir: join(root, 'run'),
+      epoch: 2,
+      lease: { lease: 'lease', leaseMs: 1500 },
+      killGraceMs: 1_000,
+      isAtWork: true,
+      onLost: (text) => lost.push(text),
+      onCancel: () => undefined,
+    };
+    return { watch, run, lost, lists };
+  }
+
+  test('given a store that fails twice, when it answers, the lease is held and nothing was ended', async () => {
+    const { watch, run, lost, lists } = setupFlaky(2);
+
+    const kept = await watch.keep(run);
+
+    expect(kept.isHeld).toBe(true);
+    expect(lost).toEqual([]);
+    expect(lists.join('')).not.toContain(run.runDir);
+  });
+
+  test('given a store that fails for as long as the lease can last, when that is over, it is lost', async () => {
+    const { watch, run, lost, lists } = setupFlaky(Number.POSITIVE_INFINITY);
+
+    const kept = await watch.keep(run);
+
+    expect(kept.isHeld).toBe(false);
+    expect(lost).toContain('The lease could not be renewed in time');
+    expect(lists.length).toBeGreaterThan(1);
+    expect(lists.join('')).not.toContain(run.runDir);
+  });
+});
+
+describe('a renewal', () => {
+  test('given a process without a free descriptor, when one is free again, the lease is renewed', async () => {
+    const root = makeDirectory();
+    const watch = fileURLToPath(new URL('fixtures/exhausted-watch.ts', import.meta.url));
+    const args = ['-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, ...process.execArgv, watch, root];
+
+    const { stdout } = await promisify(execFile)('/bin/sh', args);
+
+    expect(stdout).toBe('renewed');
   });
 });

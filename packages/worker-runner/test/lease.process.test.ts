@@ -191,6 +191,26 @@ describe('the lease of a step', () => {
     expect(result).toMatchObject({ outcome: 'completed', adopted: true });
   });
 
+  test('given a store that fails when the run is adopted, when it answers in time, the step goes on', async () => {
+    const bundle = setupLease();
+    const lease = { ...bundle.supervised, leaseMs: LONG_LEASE_MS };
+    const request = bundle.requestOf('while [ ! -e go ]; do sleep 0.05; done');
+    const step = await startSupervised(request, { ...quick, lease });
+    step.detach();
+    const pid = bundle.supervisorPid();
+    process.kill(pid, 'SIGKILL');
+    await until('its end', () => !isAlive(pid));
+    bundle.setMood('fail');
+
+    const adopting = adoptRuns(bundle.runsDir, { ...quick, keeper: bundle.supervised.keeper });
+    await until('a renewal to fail', () => existsSync(bundle.failedPath));
+    bundle.setMood('');
+    const [adopted] = await adopting;
+    writeFileSync(join(bundle.worktree, 'go'), '');
+
+    expect(await adopted?.result).toMatchObject({ outcome: 'completed', adopted: true });
+  });
+
   test('given a supervisor whose log cannot be written, when a renewal fails, the step goes on', async () => {
     const bundle = setupLease();
     const logPath = join(supervisorDirOf(bundle.runsDir), 'supervisor.log');

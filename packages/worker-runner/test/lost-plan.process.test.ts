@@ -1,12 +1,20 @@
 /** A run whose plan was lost is closed without giving away what it was to keep. */
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 
-import { adoptRuns, startSupervised, type StepResult, type SupervisedStep } from '../src/index.ts';
+import {
+  adoptRuns,
+  createHost,
+  startSupervised,
+  type StepResult,
+  type SupervisedStep,
+} from '../src/index.ts';
 import { expectEnvelope } from './fixtures/envelope.ts';
-import { membersOf, until, type RequestChanges } from './fixtures/setup.ts';
+import { isAlive, membersOf, until, type RequestChanges } from './fixtures/setup.ts';
 import { quick, setupSupervised, type SupervisedBundle } from './fixtures/supervised.ts';
 
 const SECRET = 'correct horse battery';
@@ -64,6 +72,40 @@ describe('a run without its plan', () => {
     expect(membersOf(step.runDir)).toEqual([]);
     expect(filesHolding(SECRET, step.runDir)).toEqual([]);
   });
+
+  test.for(['without', 'with'] as const)(
+    'given another boot and a stranger with the numbers of its wrapper, when it is adopted %s an exit, the stranger is left alone',
+    async (exit) => {
+      const bundle = setupSupervised();
+      const step = await startSupervised(bundle.requestOf('sleep 300'), quick);
+      step.detach();
+      const wrapper = await bundle.wrapperOf(step.runId);
+      await bundle.killSupervisor();
+      process.kill(-wrapper, 'SIGKILL');
+      await until('its end', () => membersOf(step.runDir).length === 0);
+      const stranger = spawn('sleep', ['300'], { detached: true, stdio: 'ignore' });
+      onTestFinished(() => void stranger.kill('SIGKILL'));
+      await once(stranger, 'spawn');
+      const pid = stranger.pid ?? 0;
+      // What a power cut leaves: the plan was not on the disk yet, and the record is of the boot before.
+      rmSync(join(step.runDir, '.step.json'));
+      const bootId = createHost().processes.bootId() ?? '';
+      for (const name of ['meta.json', 'state.json', 'owner.1.json']) {
+        const path = join(step.runDir, name);
+        writeFileSync(path, readFileSync(path, 'utf8').replaceAll(bootId, 'another-boot'));
+      }
+      writeFileSync(join(step.runDir, 'pid'), `${pid} ${readFileSync(`/proc/${pid}/stat`, 'utf8')}`);
+      if (exit === 'with') writeFileSync(join(step.runDir, 'exit'), '3\n');
+
+      const result = await adopt(bundle);
+
+      expectEnvelope(result);
+      expect(result).toMatchObject(
+        exit === 'with' ? { outcome: 'failed', exitCode: 3 } : { outcome: 'lost', reason: 'reboot' },
+      );
+      expect(isAlive(pid)).toBe(true);
+    },
+  );
 });
 
 function filesHolding(text: string, directory: string): readonly string[] {

@@ -1,6 +1,6 @@
 /** Who is alive, and who belongs to a run: on Linux for real, on macOS from recorded output of ps. */
 import { spawn } from 'node:child_process';
-import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { createRealClock } from '@conductor-run/clock';
@@ -43,6 +43,23 @@ describe('the process table of Linux', () => {
     process.kill(pid, 'SIGKILL');
     await until('its end', () => !isAlive(pid));
     expect(isProcessAlive(processes, { pid, startTime })).toBe(false);
+  });
+
+  test('given a container, when asked for the boot, its pid namespace is named too', () => {
+    const procDir = makeDirectory();
+    mkdirSync(join(procDir, 'self/ns'), { recursive: true });
+    mkdirSync(join(procDir, 'sys/kernel/random'), { recursive: true });
+    writeFileSync(join(procDir, 'sys/kernel/random/boot_id'), 'a-boot\n');
+    const bootIdIn = (namespace: string): string | undefined => {
+      rmSync(join(procDir, 'self/ns/pid'), { force: true });
+      symlinkSync(namespace, join(procDir, 'self/ns/pid'));
+      return createLinuxProcessTable(procDir).bootId();
+    };
+
+    expect(bootIdIn('pid:[4026531836]')).toBe('a-boot');
+    expect(bootIdIn('pid:[4026532201]')).toBe('a-boot pid:[4026532201]');
+    rmSync(join(procDir, 'self/ns/pid'));
+    expect(createLinuxProcessTable(procDir).bootId()).toBe('a-boot');
   });
 
   test('given a marked process, when asked, only its own run is named', async () => {
@@ -157,6 +174,26 @@ garbage
   test('given recorded environments, when asked, only the run of exactly this directory is named', () => {
     expect(table.carries(501, runMarkOf('/runs/task/run-1'))).toBe(true);
     expect(table.carries(777, runMarkOf('/runs/task/run-1'))).toBe(false);
+  });
+
+  test('given a listing, when each of its processes is asked for its mark, ps is run once for all of them', () => {
+    let runs = 0;
+    const counted = createPsProcessTable((_file, args) => {
+      if (!args.includes('-E')) return LISTING;
+      runs += 1;
+      return runs < 3 ? ENVIRONMENTS : '  501 /bin/sh\n';
+    });
+    const mark = runMarkOf('/runs/task/run-1');
+    const ask = (): readonly boolean[] => [501, 777].map((pid) => counted.carries(pid, mark));
+    counted.list();
+
+    expect(ask()).toEqual([true, false]);
+    expect(runs).toBe(1);
+    counted.list();
+    expect(ask()).toEqual([true, false]);
+    expect(runs).toBe(2);
+    // Without a new listing nothing is known of anybody who was asked for before, or was not there.
+    expect(ask()).toEqual([false, false]);
   });
 
   test('given output that is not understood, when listed, it is an error and not an empty table', () => {

@@ -27,6 +27,11 @@ const CASES: readonly (readonly [string, string, Change])[] = [
     'secrets.0.value',
     (request) => ({ ...request, secrets: [{ name: 'A', value: 'x' }] }),
   ],
+  [
+    'two secrets of one name',
+    'secrets',
+    (request) => ({ ...request, secrets: ['secret-1', 'secret-2'].map((value) => ({ name: 'A', value })) }),
+  ],
 ];
 
 function withRuntime(runtime: object): Change {

@@ -1,27 +1,14 @@
 /** Work trees come in parallel and go only when nothing is lost with them. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { describe, expect, test } from 'vitest';
+import { createManualClock } from '@conductor-run/clock';
+import { describe, expect, onTestFinished, test } from 'vitest';
 
 import { listWorktrees, prepareWorktree, pruneWorktrees, removeWorktree } from '../src/index.ts';
-import { makeGitRepo, type GitRepo } from './fixtures/git-repo.ts';
-
-async function prepare(repo: GitRepo, name: string): Promise<string> {
-  const { path } = await prepareWorktree({
-    repoRoot: repo.root,
-    baseRef: 'main',
-    path: join(repo.beside, name),
-    name,
-  });
-  return path;
-}
-
-function commitIn(repo: GitRepo, path: string): void {
-  writeFileSync(join(path, 'new.txt'), 'new\n');
-  repo.git(path, 'add', '.');
-  repo.git(path, 'commit', '-q', '-m', 'new');
-}
+import { findChangeSince } from '../src/worktree-activity.ts';
+import { commitIn, makeGitRepo, prepare } from './fixtures/git-repo.ts';
 
 describe('prepareWorktree', () => {
   test('given one repository, when 20 are prepared in parallel, each has its own branch and files', async () => {
@@ -83,6 +70,19 @@ describe('prepareWorktree', () => {
     await expect(prepareWorktree(unknown)).rejects.toMatchObject({ code: 'git-failed' });
     await expect(prepareWorktree({ ...elsewhere, name: '../x' })).rejects.toThrow(TypeError);
   });
+
+  test('given a branch called "conductor", when asked, it refuses at once: no branch can be below it', async () => {
+    const repo = makeGitRepo();
+    repo.git(repo.root, 'branch', 'conductor');
+    const clock = createManualClock();
+    const path = join(repo.beside, 'work');
+
+    // Waiting for a lock would take this clock for ever.
+    const preparing = prepareWorktree({ repoRoot: repo.root, baseRef: 'main', path, name: 'work', clock });
+
+    await expect(preparing).rejects.toMatchObject({ code: 'worktree-exists' });
+    await expect(preparing).rejects.toThrow('such as "conductor"');
+  });
 });
 
 describe('removeWorktree', () => {
@@ -139,7 +139,56 @@ describe('removeWorktree', () => {
   });
 });
 
+describe('listWorktrees', () => {
+  test('given a step that makes and removes directories, when listed, it answers', async () => {
+    const repo = makeGitRepo();
+    const path = await prepare(repo, 'work');
+    const churn = 'while :; do mkdir -p m/a m/b m/c m/d m/e; rm -rf m; done';
+    const child = spawn('sh', ['-c', churn], { cwd: path, stdio: 'ignore' });
+    onTestFinished(() => void child.kill('SIGKILL'));
+
+    for (let call = 0; call < 60; call += 1) {
+      const [entry] = await listWorktrees({ repoRoot: repo.root });
+      expect(entry).toMatchObject({ path, isMissing: false });
+    }
+  });
+
+  test('given directories deeper than a path can name, when listed or asked for changes, both answer', async () => {
+    const repo = makeGitRepo();
+    const path = await prepare(repo, 'work');
+    const name = 'd'.repeat(200);
+    mkdirSync(join(path, name));
+    // One around the other: no path is ever longer than the system takes.
+    for (let depth = 1; depth < 30; depth += 1) {
+      mkdirSync(join(path, 'outer'));
+      renameSync(join(path, name), join(path, 'outer', name));
+      renameSync(join(path, 'outer'), join(path, name));
+    }
+    onTestFinished(() => void execFileSync('rm', ['-rf', path]));
+
+    expect(await listWorktrees({ repoRoot: repo.root })).toHaveLength(1);
+    expect(await findChangeSince(path, Date.parse('2100-01-01'))).toBeUndefined();
+  });
+});
+
 describe('pruneWorktrees', () => {
+  test('given one whose directory is away, when pruned, it is as it was when the directory is back', async () => {
+    const repo = makeGitRepo();
+    const path = join(repo.beside, 'elsewhere');
+    repo.git(repo.root, 'worktree', 'add', '-q', '--detach', path, 'main');
+    commitIn(repo, path);
+    writeFileSync(join(path, 'file.txt'), 'changed\n');
+    const before = repo.git(path, 'log', '--format=%H');
+    renameSync(path, `${path}-away`);
+
+    const result = await pruneWorktrees({ repoRoot: repo.root, maxAgeMs: -1 });
+
+    renameSync(`${path}-away`, path);
+    expect(result).toEqual({ removed: [], kept: [] });
+    expect(repo.git(path, 'log', '--format=%H')).toBe(before);
+    expect(repo.git(path, 'status', '--short')).toBe(' M file.txt\n');
+  });
+
   test('given old ones, when pruned, only those go that hold nothing of their own', async () => {
     const repo = makeGitRepo();
     const [clean, changed, ahead, running] = await Promise.all(

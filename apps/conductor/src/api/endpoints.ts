@@ -13,6 +13,7 @@ export const ENDPOINTS: readonly AnyEndpoint[] = [
   state.readStore,
   state.pruneStore,
   state.readConfig,
+  state.reloadConfig,
   state.readForecast,
   state.simulateSpan,
   state.pauseAll,

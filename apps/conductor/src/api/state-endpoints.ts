@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 import { pauseView } from '../views/job-views.ts';
-import { leaderView, nodeListView, statusView, storeStatsView } from '../views/node-views.ts';
+import { leaderView, nodeListView, reloadView, statusView, storeStatsView } from '../views/node-views.ts';
 import { forecastView, simulationView } from '../views/slot-views.ts';
 import type {
   ConfigView,
@@ -12,6 +12,7 @@ import type {
   PauseView,
   PruneStoreView,
   PruneWorktreesView,
+  ReloadView,
   SimulationView,
   StatusView,
   StoreStatsView,
@@ -55,6 +56,16 @@ export const readConfig: Endpoint<Nothing, Nothing, undefined, ConfigView> = pla
   'The settings of the daemon that answers, without secrets',
   configView,
 );
+/** `POST /v1/reload`. */
+export const reloadConfig: Endpoint<Nothing, Nothing, undefined, ReloadView> = {
+  ...plain(
+    'reloadConfig',
+    '/v1/reload',
+    'Read the config file again and use it; a file that cannot be used changes nothing, and the answer says why',
+    reloadView,
+  ),
+  method: 'POST',
+};
 /** `POST /v1/pause`. */
 export const pauseAll: Endpoint<Nothing, Nothing, undefined, PauseView> = {
   ...plain('pauseAll', '/v1/pause', 'Start nothing new at all', pauseView),

@@ -10,6 +10,7 @@ import type { JobStore } from '@conductor-run/job-store';
 import type { Logger } from '@conductor-run/logging';
 import { cancelRun, WorkerRunnerError } from '@conductor-run/worker-runner';
 
+import { toEnqueueRequest } from '../enqueue-request.ts';
 import type { JobDefinition } from '../job-config.ts';
 import { toPayload } from '../job-input.ts';
 import type { Settings } from '../settings.ts';
@@ -24,7 +25,8 @@ import { tellRun } from './run-teller.ts';
 export interface JobHostOptions {
   readonly store: JobStore;
   readonly settings: Pick<Settings, 'nodeId' | 'runsDir'>;
-  readonly jobs: ReadonlyMap<string, JobDefinition>;
+  /** The jobs of the config as they are now. */
+  readonly jobs: () => ReadonlyMap<string, JobDefinition>;
   readonly bell: TaskBell;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -48,7 +50,6 @@ export interface JobHost extends AgentHost {
  */
 export function createJobHost(options: JobHostOptions): JobHost {
   const { store, settings, jobs } = options;
-  const { inventory } = toAgents(jobs);
   const live = new Set<string>();
 
   const run = async (job: AgentJob): Promise<AgentOutcome> => {
@@ -65,7 +66,7 @@ export function createJobHost(options: JobHostOptions): JobHost {
     }
   };
   return {
-    inventory: () => inventory,
+    inventory: () => toAgents(jobs()).inventory,
     start: run,
     adopt: run,
     async endOrphans() {
@@ -80,14 +81,12 @@ export function createJobHost(options: JobHostOptions): JobHost {
 
 /** The same watermark however often it is asked for: a job that was enqueued before a crash is not run again. */
 async function enqueue(job: AgentJob, { store, settings, jobs }: JobHostOptions): Promise<void> {
-  const definition = jobs.get(job.name);
+  const definition = jobs().get(job.name);
   if (definition === undefined) return;
   const { input, version, traceparent } = job;
   await store.enqueue({
-    kind: job.name,
-    key: job.jobId,
+    ...toEnqueueRequest(definition, job.jobId),
     watermark: 1,
-    retries: definition.retry.max,
     payload: toPayload({ input, arcp: { node: settings.nodeId, version, traceparent } }),
   });
 }
@@ -122,7 +121,7 @@ async function follow(job: AgentJob, options: JobHostOptions): Promise<AgentOutc
       }
       const outcome = outcomeOf(row, runs);
       if (outcome !== undefined) return outcome;
-      if (row.status !== 'running' && jobs.get(job.name)?.version !== job.version) {
+      if (row.status !== 'running' && jobs().get(job.name)?.version !== job.version) {
         await endRow(row, 'the config no longer has it', options);
         throw gone(job);
       }

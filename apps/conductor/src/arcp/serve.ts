@@ -56,7 +56,7 @@ export function startArcp(options: DaemonOptions, server: Server, guard: Guard):
   const host = createJobHost({
     store: jobStore,
     settings,
-    jobs: config.jobs,
+    jobs: () => options.config.jobs,
     bell: taskBell,
     clock: io.clock,
     logger,

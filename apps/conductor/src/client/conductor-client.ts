@@ -36,6 +36,7 @@ import type {
   PruneRunsView,
   PruneStoreView,
   PruneWorktreesView,
+  ReloadView,
   RunDetailView,
   RunDiffView,
   RunEventListView,
@@ -84,6 +85,8 @@ export interface ConductorClient {
   storeStats(options?: CallOptions): Promise<StoreStatsView>;
   /** The settings of the daemon, without secrets. */
   config(options?: CallOptions): Promise<ConfigView>;
+  /** Makes the daemon read its config file again; the answer says whether it is in use, and why not. */
+  reload(options?: CallOptions): Promise<ReloadView>;
   /** Slots to come. */
   forecast(query?: ForecastQuery, options?: CallOptions): Promise<ForecastView>;
   /** Plays the schedules through a span of time. */
@@ -184,6 +187,7 @@ export function createConductorClient(options: ConductorClientOptions): Conducto
     leader: (options) => call(state.readLeader, {}, options),
     storeStats: (options) => call(state.readStore, {}, options),
     config: (options) => call(state.readConfig, {}, options),
+    reload: (options) => call(state.reloadConfig, {}, options),
     forecast: (query, options) => call(state.readForecast, { query }, options),
     simulate: (body, options) => call(state.simulateSpan, { body }, options),
     pause: (job, options) =>

@@ -54,6 +54,9 @@ function toJob(command: readonly string[], timeout: CliOptions[string]): JobDefi
     worktreeBase: undefined,
     retry: { max: 0, backoff: 'fixed', delayMs: 0, maxDelayMs: 0 },
     concurrency: 1_000,
+    cwd: undefined,
+    priority: 0,
+    concurrencyKey: undefined,
     checkpoint: { everyMs: undefined, gitDiff: true, logTailLines: 20 },
     env: { pass: [], set: {}, secrets: [] },
   };

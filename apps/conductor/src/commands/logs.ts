@@ -1,4 +1,4 @@
-/** `conductor logs`: the daemon's own log, as it is or readable, now or as it comes. */
+/** `conductor logs`: the daemon's own log and what it was rotated into, as it is or readable, now or as it comes. */
 import path from 'node:path';
 
 import type { Command } from 'commander';
@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
-import { readLastLines, readLinesFrom } from '../log-file.ts';
+import { openRotatedLog } from '../rotated-log.ts';
 import { formatLogLine } from '../terminal/log-line.ts';
 
 /** Adds `logs`. */
@@ -14,7 +14,9 @@ export function addLogsCommand(program: Command, io: CliIo): void {
   withCommonOptions(
     program
       .command('logs')
-      .description("the daemon's own log; with --json the lines as they are")
+      .description(
+        "the daemon's own log and the files it was rotated into; with --json the lines as they are",
+      )
       .option('-f, --follow', 'go on until Ctrl-C')
       .option('--tail <n>', 'how many of the last lines', '100')
       .option('--level <level>', 'leave out what matters less than debug, info, warn or error', 'debug')
@@ -49,7 +51,8 @@ async function printLog(context: Context, file: string, wanted: Wanted): Promise
     // What does not matter enough does not use up the tail.
     const isShown = (line: string): boolean =>
       formatLogLine(line, wanted.leastLevel, context.paint) !== undefined;
-    const first = await readLastLines(file, wanted.tail, isShown);
+    await using log = openRotatedLog(file, context.io.clock);
+    const first = await log.last(wanted.tail, isShown);
     if (first === undefined && !wanted.isFollowing) {
       throw new ConductorError(
         'log-not-found',
@@ -57,12 +60,10 @@ async function printLog(context: Context, file: string, wanted: Wanted): Promise
         { hint: 'conductor start runs a daemon.' },
       );
     }
-    show(first?.lines ?? []);
-    let offset = first?.end ?? 0;
+    show(first ?? []);
     while (wanted.isFollowing && !abort.signal.aborted) {
-      const { lines = [], end = 0 } = (await readLinesFrom(file, offset)) ?? {};
+      const lines = await log.next();
       show(lines);
-      offset = end;
       if (lines.length === 0) await pause(context, abort.signal);
     }
   } finally {

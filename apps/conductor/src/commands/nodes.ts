@@ -16,7 +16,7 @@ import { formatTable } from '../terminal/table.ts';
 import { formatInstant, formatRelative } from '../terminal/time.ts';
 import { leaderView, nodeListView } from '../views/node-views.ts';
 import type { LeaderView } from '../views/types.ts';
-import { formatNodes } from './status.ts';
+import { describeNodeConfigs, formatNodes } from './status.ts';
 
 /** Adds `nodes`. */
 export function addNodesCommand(program: Command, io: CliIo): void {
@@ -32,7 +32,10 @@ export function addNodesCommand(program: Command, io: CliIo): void {
     const view = await fromRecord(context, { here: readNodes, there: (client) => client.nodes() });
     if (context.json) context.printJson(nodeListView, view);
     else if (view.nodes.length === 0) context.print('no daemon has been up (conductor start runs one)\n');
-    else context.print(formatNodes(context, view.nodes, io.clock.nowMs()));
+    else {
+      context.print(formatNodes(context, view.nodes, io.clock.nowMs()));
+      context.print(describeNodeConfigs(context, view.nodes));
+    }
   });
 }
 

@@ -1,12 +1,8 @@
-/** `conductor runs diff RUN`: the patch of a run's last git checkpoint, as `git apply` takes it. */
-import { createReadStream } from 'node:fs';
-import path from 'node:path';
+/** `conductor runs diff RUN`: what a run changed since it began, as a patch that `git apply` takes. */
 import { pipeline } from 'node:stream/promises';
 
-import { type GitDiffRecord, readCheckpoints } from '@conductor-run/checkpointing';
 import type { Command } from 'commander';
 
-import { requireGitDiff } from '../checkpoint-selector.ts';
 import type { ConductorClient } from '../client.ts';
 import {
   type CliOptions,
@@ -16,11 +12,12 @@ import {
   withCommonOptions,
 } from '../context.ts';
 import type { CliIo } from '../io.ts';
+import { readRunChanges } from '../record/run-changes.ts';
 import { remoteClient } from '../remote.ts';
 import { selectRun } from '../run-selector.ts';
 import { stripControl } from '../terminal/style.ts';
-import { runDiffView, toGitDiffView } from '../views/checkpoint-views.ts';
-import type { GitDiffView, RunDiffView } from '../views/types.ts';
+import { runDiffView } from '../views/checkpoint-views.ts';
+import type { DiffStatView, GitDiffView, RunDiffView } from '../views/types.ts';
 
 /** Adds `runs diff`. */
 export function addRunsDiffCommand(runs: Command, io: CliIo): void {
@@ -29,7 +26,7 @@ export function addRunsDiffCommand(runs: Command, io: CliIo): void {
       runs
         .command('diff <run>')
         .description('what a run changed in its work tree: a patch that git apply takes')
-        .option('--stat', 'only how much changed, and what could not be captured')
+        .option('--stat', 'only which files changed how much, and what could not be captured')
         .addHelpText('after', '\nExample:\n  conductor runs diff last | git apply --index'),
     ),
   ).action(async (selector: string, options: CliOptions) => {
@@ -38,7 +35,7 @@ export function addRunsDiffCommand(runs: Command, io: CliIo): void {
     const client = remoteClient(context);
     const found = client === undefined ? await findHere(context, selector) : findThere(client, selector);
     if (context.json) context.printJson(runDiffView, await found.view());
-    else if (stat === true) context.print(describeDiff(context, (await found.view()).checkpoint));
+    else if (stat === true) context.print(describeChanges(context, await found.view()));
     else await found.copyPatch(context);
   });
 }
@@ -51,13 +48,16 @@ interface FoundDiff {
 }
 
 async function findHere(context: Context, selector: string): Promise<FoundDiff> {
-  const run = await selectRun(context.config.settings.runsDir, selector, context.io.clock);
-  const { records } = await readCheckpoints(run.paths.checkpointsDir);
-  const record = requireGitDiff(records, run.paths.runId, undefined);
-  const others = records.filter((each) => each.type === 'git_diff');
+  const { settings } = context.config;
+  const changes = await readRunChanges(
+    await selectRun(settings.runsDir, selector, context.io.clock),
+    context.io.clock,
+  );
   return {
-    view: async () => ({ runId: run.paths.runId, checkpoint: toGitDiffView(record) }),
-    copyPatch: () => copyPatch(context, record, others),
+    view: () => changes.view(),
+    copyPatch: async ({ io }) => {
+      await pipeline(await changes.openPatch(settings.tmpDir), io.stdout, { end: false });
+    },
   };
 }
 
@@ -68,25 +68,29 @@ function findThere(client: ConductorClient, selector: string): FoundDiff {
   };
 }
 
-/** The size of a diff and what it leaves out, for people. */
-export function describeDiff(context: Context, view: GitDiffView): string {
-  const { filesChanged, insertions, deletions } = view.diffStat;
-  const leftOut = view.leftOut.map((left) => `  left out: ${stripControl(left.path)} (${left.reason})\n`);
-  return `${filesChanged} files changed, ${insertions} insertions, ${deletions} deletions since ${view.baseCommit ?? 'the empty tree'}\n${context.paint('dim', `tree ${view.tree}`)}\n${leftOut.join('')}`;
+/** What a run changed, for people. */
+function describeChanges(context: Context, { startSeq, diffStat, files, checkpoint }: RunDiffView): string {
+  const since = startSeq === null ? (checkpoint.baseCommit ?? 'the empty tree') : 'the run began';
+  const lines = files.map(
+    ({ path, status, insertions, deletions }) =>
+      `  ${status}  ${stripControl(path)}  ${context.paint('dim', insertions === null ? 'binary' : `+${insertions} -${deletions ?? 0}`)}\n`,
+  );
+  return `${describeStat(diffStat)} since ${since}\n${lines.join('')}${describeLeftOut(checkpoint)}`;
 }
 
-/** An unchanged record has no files of its own; those of the record it equals stand for it. */
-async function copyPatch(
-  context: Context,
-  record: GitDiffRecord,
-  records: readonly GitDiffRecord[],
-): Promise<void> {
-  const holder =
-    record.unchangedSince === undefined
-      ? record
-      : (records.find((each) => each.seq === record.unchangedSince) ?? record);
-  const patch = holder.files.find((file) => file.format === 'git-patch');
-  if (patch === undefined) return;
-  const source = createReadStream(path.join(holder.directory, patch.fileName));
-  await pipeline(source, context.io.stdout, { end: false });
+/** The size of a checkpoint and what it leaves out, for people. */
+export function describeDiff(context: Context, view: GitDiffView): string {
+  return `${describeStat(view.diffStat)} since ${view.baseCommit ?? 'the empty tree'}\n${context.paint('dim', `tree ${view.tree}`)}\n${describeLeftOut(view)}`;
+}
+
+function describeStat({ filesChanged, insertions, deletions }: DiffStatView): string {
+  return `${counted(filesChanged, 'file')} changed, ${counted(insertions, 'insertion')}, ${counted(deletions, 'deletion')}`;
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+function describeLeftOut({ leftOut }: GitDiffView): string {
+  return leftOut.map((left) => `  left out: ${stripControl(left.path)} (${left.reason})\n`).join('');
 }

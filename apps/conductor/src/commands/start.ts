@@ -11,6 +11,7 @@ import type { NodeMetrics } from '../daemon/metrics.ts';
 import { combineObservers, type Observer } from '../daemon/observer.ts';
 import { type HurryReason, listenForStop } from '../daemon/stop-request.ts';
 import { formatDuration, parseDuration } from '../duration.ts';
+import { describeReload } from '../terminal/reload.ts';
 import { ConductorError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { CliIo } from '../io.ts';
@@ -56,7 +57,7 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
   const logFile = path.join(settings.logsDir, 'daemon.log');
   const logger = createLogger({
     level: settings.logLevel,
-    destination: { file: logFile },
+    destination: { file: logFile, maxBytes: LOG_BYTES, keep: KEPT_LOGS },
     fields: { node: settings.nodeId },
     clock: io.clock,
   });
@@ -81,6 +82,12 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
         logger,
         isOnce,
         taskBell: createTaskBell(io.clock),
+        readConfig: context.readConfig,
+        onReloaded: (reloaded) => {
+          const event = reloaded.isInUse ? 'config.reloaded' : 'config.refused';
+          const detail = describeReload(reloaded);
+          tell({ event, detail }, `${paint(reloaded.isInUse ? 'good' : 'bad', detail)}\n`);
+        },
         observer,
         metrics,
         hurry: stop.hurry,
@@ -112,6 +119,8 @@ async function runDaemon(context: Context, isOnce: boolean, graceMs: number): Pr
         },
       });
       logger.info({ jobs: [...config.jobs.keys()] }, 'daemon.started');
+      // A single pass is over before a new config could matter.
+      if (!isOnce) stop.onReload(() => void daemon.reload());
       tell(
         { event: 'daemon.up', detail: logFile },
         `${paint('strong', 'conductor is up')}, log in ${logFile}; Ctrl-C drains and stops\n`,
@@ -200,3 +209,6 @@ const ENDINGS: Readonly<Record<HurryReason | 'drained', string>> = {
   'second-signal': ': a second signal ended the running steps; their jobs are due again',
   'grace-over': ': the grace was over and the running steps were ended; their jobs are due again',
 };
+/** Of the daemon's log: up to 80 MiB with the four files before it. */
+const LOG_BYTES = 16 * 1024 * 1024;
+const KEPT_LOGS = 4;

@@ -11,6 +11,8 @@ import {
 import type { CliIo } from '../io.ts';
 import { readStatus } from '../record/state.ts';
 import { fromLocalDaemon, remoteClient } from '../remote.ts';
+import { describeRestart } from '../terminal/reload.ts';
+import { type Paint, stripControl } from '../terminal/style.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatRelative } from '../terminal/time.ts';
 import { statusView } from '../views/node-views.ts';
@@ -71,7 +73,7 @@ function describe(context: Context, status: StatusView): string {
   const answering = nodes.find((node) => node.nodeId === answeredBy);
   const parts = [
     `${lines.join('\n')}\n`,
-    nodes.length === 0 ? '' : `\n${formatNodes(context, nodes, nowMs)}`,
+    nodes.length === 0 ? '' : `\n${formatNodes(context, nodes, nowMs)}${describeNodeConfigs(context, nodes)}`,
     answering === undefined ? '' : `\n${describeChecklist(context, answering)}`,
   ];
   return parts.join('');
@@ -93,6 +95,26 @@ function describeChecklist({ paint }: Context, node: NodeView): string {
   return `${paint('dim', `${node.nodeId} is made of`)}\n${items.join('')}`;
 }
 
+function formatState(paint: Paint, { isLive, isDraining }: NodeView): string {
+  if (!isLive) return paint('bad', 'silent');
+  return isDraining ? paint('warn', 'draining') : paint('good', 'live');
+}
+
+/** What there is to say about the configs of live daemons; empty when each works with its file as it is. */
+export function describeNodeConfigs({ paint }: Context, nodes: readonly NodeView[]): string {
+  return nodes
+    .flatMap(({ nodeId, isLive, config }) => {
+      if (!isLive || config === null) return [];
+      const { isCurrent, restartFor, problem } = config;
+      return [
+        ...(problem === null ? [] : [`refused its config, and goes on with the one before: ${problem}`]),
+        ...(isCurrent === false ? ['runs an older config: conductor reload'] : []),
+        ...(restartFor.length === 0 ? [] : [describeRestart(restartFor)]),
+      ].map((what) => `${paint('warn', `${nodeId}: ${stripControl(what)}`)}\n`);
+    })
+    .join('');
+}
+
 /** Daemons as a table. */
 export function formatNodes({ paint }: Context, nodes: readonly NodeView[], nowMs: number): string {
   return formatTable(
@@ -100,7 +122,7 @@ export function formatNodes({ paint }: Context, nodes: readonly NodeView[], nowM
     [
       { head: 'NODE', cell: (node) => node.nodeId },
       { head: 'HOST', cell: (node) => node.host },
-      { head: 'STATE', cell: (node) => (node.isLive ? paint('good', 'live') : paint('bad', 'silent')) },
+      { head: 'STATE', cell: (node) => formatState(paint, node) },
       { head: 'ROLE', cell: (node) => node.role ?? '-' },
       {
         head: 'RUNNING',

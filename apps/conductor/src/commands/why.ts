@@ -63,7 +63,7 @@ function describe(context: Context, explanation: WhyView, nowMs: number): string
   }
   if (watch !== null) {
     parts.push(
-      `watches ${watch.kind}, ${watch.seen === null ? 'nothing seen yet' : `acted on up to ${watch.seen}`}\n`,
+      `watches ${watch.kind}${watch.job === null ? '' : ` ${watch.job}`}, ${watch.seen === null ? 'nothing seen yet' : `acted on up to ${watch.seen}`}\n`,
     );
   }
   if (slots.length > 0) parts.push(`\n${formatSlots(context, slots, nowMs)}`);

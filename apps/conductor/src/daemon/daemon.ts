@@ -2,36 +2,50 @@
  * One node: heartbeat, leadership, ticks, dispatcher, started in this order and stopped in reverse.
  * Invariant: losing leadership stops scheduling, never a running step; a failed start leaves nothing running.
  */
-import path from 'node:path';
-
 import type { Lease, SqliteJobStore } from '@conductor-run/job-store';
 import type { AppLogger } from '@conductor-run/logging';
-import { createTimedJobs, type Runner, type TickResult } from '@conductor-run/timed-jobs';
+import type { TickResult } from '@conductor-run/timed-jobs';
 
 import type { Config } from '../config.ts';
+import { chainLength, isWatched } from '../watch-config.ts';
 import type { CliIo } from '../io.ts';
 import { LEADERSHIP } from '../leadership.ts';
+import { ownProcess } from '../node-state.ts';
 import { lockNode } from '../owner-lock.ts';
 import type { TaskOutcome } from '../task.ts';
 import type { TaskBell } from '../task-bell.ts';
 import { type Dispatcher, startDispatcher } from './dispatcher.ts';
 import { startAdoption } from './adoption.ts';
 import { startHeartbeat } from './heartbeat.ts';
-import { createJobScheduler, schedulesOf } from './job-scheduler.ts';
 import { adoptTasks, type LeftTask, runLeasedTask } from './leased-task.ts';
+import { createLiveConfig, type Reloaded } from './live-config.ts';
 import type { NodeMetrics } from './metrics.ts';
-import { createGate, startNodeElection } from './node-election.ts';
-import { createNotifications, type Notifications } from './notifications.ts';
+import { startNodeElection } from './node-election.ts';
+import { createNodeTimedJobs } from './node-timed-jobs.ts';
+import { createNotifications, type Notifications, requireSecrets } from './notifications.ts';
 import type { Observer } from './observer.ts';
+import {
+  describeDispatcher,
+  describeNotifications,
+  describeTicks,
+  redescribe,
+  toTold,
+} from './told-state.ts';
 import type { DaemonParts } from './parts.ts';
-import { createRetention } from './retention.ts';
 import { untilMayPlan } from './single-pass.ts';
 import { startInOrder, type StartStep } from './start-order.ts';
-import { createWatchers, type Watchers } from './watchers.ts';
 
 /** What a daemon works with. */
 export interface DaemonOptions {
+  /**
+   * The config in use. A reload puts another one here: what belongs to one piece of work reads it once, everything else
+   * each time anew. Settings but those of retention and `maxParallel` never change.
+   */
   readonly config: Config;
+  /** Reads the config as it is now, with the flags and the environment of the start. */
+  readonly readConfig: () => Config;
+  /** Told after each reload, also of one that was refused. */
+  readonly onReloaded: (reloaded: Reloaded) => void;
   readonly io: CliIo;
   readonly store: SqliteJobStore;
   readonly logger: AppLogger;
@@ -64,6 +78,8 @@ export interface Daemon {
    * @returns what planning came to; what was due already has run also when it was skipped
    */
   runOnce(): Promise<TickResult>;
+  /** Reads the config again, see `LiveConfig`. */
+  reload(): Promise<Reloaded>;
   /** Plans nothing more, claims nothing more, waits for the running tasks, gives leadership up. */
   stop(): Promise<void>;
 }
@@ -71,12 +87,46 @@ export interface Daemon {
 /**
  * Starts a daemon on an open store.
  *
- * @param options - what it works with; the store stays open when it stops
+ * @param given - what it works with; the store stays open when it stops
  * @throws Error naming the step that could not be started
+ * @throws ConductorError with code `config-invalid` when a webhook's secret has no value
  */
-export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { config, io, store, logger } = options;
-  const { settings } = config;
+export async function startDaemon(given: DaemonOptions): Promise<Daemon> {
+  const { io, store, logger } = given;
+  const { settings } = given.config;
+  requireSecrets(given.config.jobs, io.env);
+  const liveConfig = createLiveConfig({
+    config: given.config,
+    read: given.readConfig,
+    prepare(next) {
+      requireSecrets(next.jobs, io.env);
+      const useInTicks = ticks.prepare(next);
+      return () => {
+        useInTicks();
+        redescribe(parts, next);
+      };
+    },
+    async onReloaded(reloaded) {
+      given.onReloaded(reloaded);
+      await parts.heartbeat?.beatNow();
+    },
+    clock: io.clock,
+    logger,
+  });
+  const options: DaemonOptions = {
+    ...given,
+    get config() {
+      return liveConfig.current();
+    },
+    observer: {
+      ...given.observer,
+      taskEnded(lease, outcome) {
+        given.observer.taskEnded(lease, outcome);
+        if (outcome?.recorded === 'succeeded' && isWatched(options.config.jobs, lease.kind))
+          ticks.timedJobs.wake(`job ${lease.kind} succeeded`);
+      },
+    },
+  };
   const onError = (error: unknown, doing: string): void =>
     logger.error({ err: error, doing }, 'daemon.failed');
   const parts: DaemonParts = {
@@ -84,11 +134,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     dispatcher: undefined,
     apiUrl: undefined,
     heartbeat: undefined,
+    liveConfig,
     isStarted: false,
     checklist: [{ name: 'job store', detail: settings.store }],
   };
   const notifications = createNotifications(options);
-  const { timedJobs, watchers } = createNodeTimedJobs(options, parts, notifications.runner);
+  const ticks = createNodeTimedJobs(options, parts, notifications.runner);
+  const { timedJobs } = ticks;
+  const identity = ownProcess();
 
   const steps: readonly StartStep[] = [
     {
@@ -101,14 +154,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
           host: settings.host,
           intervalMs: settings.heartbeatIntervalMs,
           clock: io.clock,
-          state: () => ({
-            role: parts.leader?.state().role ?? 'standby',
-            running: parts.dispatcher?.runningCount() ?? 0,
-            maxParallel: settings.maxParallel,
-            priority: settings.priority,
-            ...(parts.apiUrl !== undefined && { apiUrl: parts.apiUrl }),
-            checklist: parts.checklist.map(({ name, detail = '' }) => ({ name, detail })),
-          }),
+          state: () => toTold(options, parts, identity),
           onError,
         });
         parts.heartbeat = heartbeat;
@@ -137,8 +183,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     {
       name: 'notifications',
       async start() {
-        const count = [...config.jobs.values()].filter((job) => job.notify !== undefined).length;
-        return { detail: `${count} jobs tell how they end`, stop: () => notifications.stop() };
+        return { detail: describeNotifications(options.config), stop: () => notifications.stop() };
       },
     },
     {
@@ -150,7 +195,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         for (const task of left) takeOn(dispatcher, task, options, notifications);
         const adopted = left.length === 0 ? '' : `, ${left.length} tasks adopted`;
         return {
-          detail: `at most ${settings.maxParallel} steps at once${adopted}`,
+          detail: `${describeDispatcher(options.config)}${adopted}`,
           stop: () => dispatcher.stop(),
         };
       },
@@ -172,13 +217,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       async start() {
         // A tick of the loop would take the place of the single one, whose outcome is what counts.
         if (!options.isOnce) timedJobs.start();
-        const count = schedulesOf(config.jobs).length;
-        const ticks = options.isOnce ? 'one tick' : `a tick every ${settings.timedJobsIntervalMs} ms`;
         return {
-          detail: `${ticks}, ${count} schedules`,
+          detail: options.isOnce ? 'one tick' : describeTicks(options.config),
           async stop() {
-            await timedJobs.stop();
-            await watchers.stop();
+            await ticks.stop();
             // Nothing is planned here any more: another node may lead while running steps are waited for.
             await parts.leader?.stop();
           },
@@ -199,9 +241,19 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         await untilMayPlan({ leader, store, settings, clock: io.clock, stopping: options.stopping });
       const tick = await timedJobs.runTick('manual');
       await parts.dispatcher?.drained();
+      // A job that watches another is due once that one has succeeded, and so on down the line.
+      for (let left = chainLength(options.config.jobs); left > 0 && !options.stopping.aborted; left -= 1) {
+        await timedJobs.runTick('manual');
+        await parts.dispatcher?.drained();
+      }
       return tick;
     },
-    stop: () => started.stop(),
+    reload: () => liveConfig.reload(),
+    async stop() {
+      // Whoever asks while running steps are waited for hears that it drains.
+      void parts.heartbeat?.beatNow();
+      await started.stop();
+    },
   };
 }
 
@@ -222,56 +274,14 @@ function createHttpStep(options: DaemonOptions, parts: DaemonParts): StartStep {
   };
 }
 
-interface NodeTimedJobs {
-  readonly timedJobs: ReturnType<typeof createTimedJobs>;
-  readonly watchers: Watchers;
-}
-
-function createNodeTimedJobs(
-  options: DaemonOptions,
-  parts: DaemonParts,
-  lostAttempts: Runner,
-): NodeTimedJobs {
-  const { config, io, store, logger } = options;
-  const { settings } = config;
-  const timedJobs = createTimedJobs({
-    gate: createGate(options, parts),
-    clock: io.clock,
-    logger,
-    onTick: (report) => options.observer.ticked(report),
-    logDir: path.join(settings.logsDir, 'ticks'),
-    config: {
-      intervalMs: settings.timedJobsIntervalMs,
-      maxMessagesPerTick: settings.timedJobsMaxMessagesPerTick,
-      maxTasksPerTick: settings.timedJobsMaxTasksPerTick,
-      settleDelayMs: settings.timedJobsSettleDelayMs,
-    },
-  });
-  timedJobs.registerRunner(createJobScheduler({ jobs: config.jobs, store, logger }));
-  const watchers = createWatchers({
-    jobs: config.jobs,
-    store,
-    rootDir: config.rootDir,
-    stateDir: settings.stateDir,
-    env: io.env,
-    clock: io.clock,
-    logger,
-  });
-  timedJobs.registerRunner(watchers.runner);
-  timedJobs.registerRunner(
-    createRetention({ store, settings, rootDir: config.rootDir, clock: io.clock, logger }),
-  );
-  timedJobs.registerRunner(lostAttempts);
-  return { timedJobs, watchers };
-}
-
 function takeOn(
   dispatcher: Dispatcher,
   { lease, resume }: LeftTask,
   options: DaemonOptions,
   notifications: Notifications,
 ): void {
-  const task = carryOut(lease, options, () => notifications.around(lease, resume, true));
+  const job = options.config.jobs.get(lease.kind);
+  const task = carryOut(lease, options, () => notifications.around(lease, job, resume, true));
   dispatcher.takeOn(`go on with job ${lease.kind}`, task);
 }
 
@@ -298,18 +308,32 @@ function startNodeDispatcher(
   notifications: Notifications,
   onError: (error: unknown, doing: string) => void,
 ): Dispatcher {
-  const { config, io, store } = options;
-  const { settings, jobs } = config;
+  const { io, store } = options;
+  const { settings } = options.config;
   return startDispatcher({
     store,
     workerId: settings.nodeId,
     node: settings.nodeId,
-    limits: Object.fromEntries([...jobs.values()].map((job) => [job.name, job.concurrency])),
-    maxParallel: settings.maxParallel,
+    terms() {
+      const { config } = options;
+      // A task goes on as it was claimed, whatever is reloaded meanwhile.
+      const asClaimed: DaemonOptions = { ...options, config };
+      return {
+        jobs: config.jobs,
+        maxParallel: config.settings.maxParallel,
+        runTask: (lease) =>
+          carryOut(lease, asClaimed, () =>
+            notifications.around(
+              lease,
+              config.jobs.get(lease.kind),
+              () => runLeasedTask(lease, asClaimed),
+              false,
+            ),
+          ),
+      };
+    },
     jobLeaseMs: settings.jobLeaseMs,
     clock: io.clock,
-    runTask: (lease) =>
-      carryOut(lease, options, () => notifications.around(lease, () => runLeasedTask(lease, options), false)),
     onClaimed: (report) => options.observer.claimed(report),
     onError,
   });

@@ -3,7 +3,8 @@ import { createHmac } from 'node:crypto';
 
 import type { Clock } from '@conductor-run/clock';
 
-import type { JobDefinition, NotifyDefinition } from '../job-config.ts';
+import type { JobDefinition } from '../job-config.ts';
+import type { NotifyDefinition } from '../notify-config.ts';
 import type { Notification } from './notification.ts';
 import { programEnvironment, runProgram } from './run-program.ts';
 

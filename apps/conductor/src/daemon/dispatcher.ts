@@ -3,8 +3,9 @@
  * Invariant: after `stop` resolves no task of this dispatcher runs and none will be claimed.
  */
 import type { Clock } from '@conductor-run/clock';
-import type { JobStore, Lease } from '@conductor-run/job-store';
+import type { ClaimLimits, JobStore, Lease } from '@conductor-run/job-store';
 
+import type { JobDefinition } from '../job-config.ts';
 import type { ClaimReport } from './observer.ts';
 
 /** What a dispatcher works with. */
@@ -13,16 +14,23 @@ export interface DispatcherOptions {
   /** Who claims. */
   readonly workerId: string;
   readonly node: string;
-  /** Jobs this node knows, and how many tasks of each may run at once over all nodes. */
-  readonly limits: Readonly<Record<string, number>>;
-  readonly maxParallel: number;
+  /** Asked anew for each claim; what it says then holds for the tasks of that claim to their end. */
+  readonly terms: () => DispatchTerms;
   readonly jobLeaseMs: number;
   readonly clock: Clock;
-  /** Runs one task to its end. What it throws is told to `onError`; the dispatcher goes on. */
-  readonly runTask: (lease: Lease) => Promise<void>;
   /** Told of each claim that got something. */
   readonly onClaimed?: (report: ClaimReport) => void;
   readonly onError: (error: unknown, doing: string) => void;
+}
+
+/** What a dispatcher may claim, and how it is run. */
+export interface DispatchTerms {
+  /** Jobs this node knows, and how many tasks of each may run at once over all nodes. */
+  readonly jobs: ReadonlyMap<string, Pick<JobDefinition, 'concurrency' | 'concurrencyKey' | 'priority'>>;
+  /** Tasks of this node at once. */
+  readonly maxParallel: number;
+  /** Runs one task to its end. What it throws is told to `onError`; the dispatcher goes on. */
+  readonly runTask: (lease: Lease) => Promise<void>;
 }
 
 /** A running dispatcher; whoever starts it stops it. */
@@ -50,21 +58,29 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   // Renewed for each look. Waiting for the tasks themselves would leave something behind on each until its end.
   let reason = new AbortController();
 
-  const claim = async (): Promise<readonly Lease[]> => {
-    const free = options.maxParallel - running.size;
-    if (free <= 0) return [];
-    const [startedAtMs, begunMs] = [clock.nowMs(), clock.monotonicMs()];
-    const leases = await store.claimNext({
-      workerId: options.workerId,
-      node: options.node,
-      leaseMs: options.jobLeaseMs,
-      kinds: Object.keys(options.limits),
-      limit: free,
-      limits: { kinds: options.limits },
-    });
-    const durationMs = clock.monotonicMs() - begunMs;
-    if (leases.length > 0) options.onClaimed?.({ startedAtMs, durationMs, leases });
-    return leases;
+  /** Claims for the free places, those of the highest priority first; true when it got something. */
+  const claim = async ({ jobs, maxParallel, runTask }: DispatchTerms): Promise<boolean> => {
+    const limits = limitsOf(jobs);
+    let hasClaimed = false;
+    for (const kinds of byPriority(jobs)) {
+      const free = maxParallel - running.size;
+      if (free <= 0) break;
+      const [startedAtMs, begunMs] = [clock.nowMs(), clock.monotonicMs()];
+      const leases = await store.claimNext({
+        workerId: options.workerId,
+        node: options.node,
+        leaseMs: options.jobLeaseMs,
+        kinds,
+        limit: Math.min(free, MAX_CLAIM),
+        limits,
+      });
+      const durationMs = clock.monotonicMs() - begunMs;
+      if (leases.length === 0) continue;
+      hasClaimed = true;
+      options.onClaimed?.({ startedAtMs, durationMs, leases });
+      for (const lease of leases) takeOn(`run job ${lease.kind}`, runTask(lease));
+    }
+    return hasClaimed;
   };
   const takeOn = (what: string, work: Promise<void>): void => {
     const task = work
@@ -77,10 +93,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   };
   /** Looks once; true when it claimed something. */
   const pass = async (): Promise<boolean> => {
-    const leases = await claim();
-    for (const lease of leases) takeOn(`run job ${lease.kind}`, options.runTask(lease));
-    if (leases.length === 0 && running.size === 0) for (const wake of idleWaiters.splice(0)) wake();
-    return leases.length > 0;
+    const hasClaimed = await claim(options.terms());
+    if (!hasClaimed && running.size === 0) for (const wake of idleWaiters.splice(0)) wake();
+    return hasClaimed;
   };
   const loop = async (): Promise<void> => {
     while (!abort.signal.aborted) {
@@ -122,5 +137,25 @@ async function untilWork(store: JobStore, reason: AbortSignal): Promise<void> {
   }
 }
 
+/** The limits of jobs and of the concurrency keys they share. */
+function limitsOf(jobs: DispatchTerms['jobs']): ClaimLimits {
+  const keys = [...jobs.values()].flatMap(({ concurrencyKey }) => concurrencyKey ?? []);
+  return {
+    kinds: Object.fromEntries([...jobs].map(([name, { concurrency }]) => [name, concurrency])),
+    ...(keys.length > 0 && { concurrencyKeys: Object.fromEntries(keys.map(({ name, max }) => [name, max])) }),
+  };
+}
+
+/** The jobs of each priority, the highest first. */
+function byPriority(jobs: DispatchTerms['jobs']): readonly (readonly string[])[] {
+  const groups = new Map<number, string[]>([...jobs.values()].map(({ priority }) => [priority, []]));
+  for (const [name, { priority }] of jobs) groups.get(priority)?.push(name);
+  // A claim of nothing still ends leases that have run out.
+  if (groups.size === 0) return [[]];
+  return [...groups].toSorted(([one], [other]) => other - one).map(([, names]) => names);
+}
+
+/** What the store gives at once. */
+const MAX_CLAIM = 1_000;
 const LOOK_AGAIN_MS = 1_000;
 const RETRY_MS = 1_000;

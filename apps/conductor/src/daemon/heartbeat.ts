@@ -42,6 +42,8 @@ export async function startHeartbeat(options: HeartbeatOptions): Promise<Heartbe
     beatMs = clock.monotonicMs();
   };
   const beatAndArm = async (): Promise<void> => {
+    // Whoever has left gives no sign of life any more.
+    if (isStopped) return;
     try {
       await beat();
     } catch (error) {

@@ -13,6 +13,7 @@ import { createOperations } from '../http/operations.ts';
 import { createRunRoutes } from '../http/run-routes.ts';
 import { createStateRoutes } from '../http/state-routes.ts';
 import { requireToken } from '../http/token.ts';
+import type { RecordPlace } from '../record/record-place.ts';
 import type { DaemonOptions } from './daemon.ts';
 import type { DaemonParts } from './parts.ts';
 
@@ -30,13 +31,20 @@ export interface PluginDeps {
  * @param deps - the daemon
  */
 export function createPlugins(deps: PluginDeps): readonly FastifyPluginAsync[] {
-  const { config, store, io, logger, stopping } = deps.options;
-  const place = { config, store, clock: io.clock };
+  const { options, parts } = deps;
+  const { store, io, logger, stopping } = options;
+  const place: RecordPlace = {
+    get config() {
+      return options.config;
+    },
+    store,
+    clock: io.clock,
+  };
   const streams = createEventStreams({ clock: io.clock, logger, stopping });
   return [
     openApiRoutes,
     createOperations(deps),
-    createStateRoutes(place),
+    createStateRoutes(place, parts.liveConfig),
     createJobRoutes(place),
     createRunRoutes(place, streams),
   ];

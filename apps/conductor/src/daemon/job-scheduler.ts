@@ -8,7 +8,8 @@ import { createSlotStore } from './slot-store.ts';
 
 /** What a scheduler is made from. */
 export interface JobSchedulerOptions {
-  readonly jobs: ReadonlyMap<string, JobDefinition>;
+  /** The jobs as they are now; their schedules are replaced by whoever replaces them. */
+  readonly jobs: () => ReadonlyMap<string, JobDefinition>;
   readonly store: JobStore;
   readonly logger?: Logger;
 }
@@ -20,7 +21,7 @@ export interface JobSchedulerOptions {
  */
 export function createJobScheduler({ jobs, store, logger }: JobSchedulerOptions): Scheduler {
   return createScheduler({
-    schedules: schedulesOf(jobs),
+    schedules: schedulesOf(jobs()),
     slots: createSlotStore(store, jobs),
     runningCount: async (name) => (await store.list({ kind: name, status: 'running' })).jobs.length,
     isPaused: async (name) => (await store.stats()).kinds.some((kind) => kind.kind === name && kind.isPaused),

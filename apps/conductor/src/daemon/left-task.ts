@@ -21,6 +21,7 @@ export async function placeOf(
   const place = {
     taskId: paths.taskId,
     attempt: lease.attempt,
+    lease,
     workDir: worktreePath ?? config.rootDir,
     repoRoot,
     baseRef: snapshot?.baseCommit ?? undefined,

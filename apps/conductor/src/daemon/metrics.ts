@@ -84,6 +84,12 @@ function createObserver(registry: Registry): Observer {
     labelNames: ['job', 'outcome'],
     registers,
   });
+  const notifications = new Counter({
+    name: 'conductor_notifications_total',
+    help: 'Notifications of this node by what became of them; dropped: too many waited for their target',
+    labelNames: ['job', 'outcome'],
+    registers,
+  });
   const logBytes = new Counter({
     name: 'conductor_log_bytes_total',
     help: 'Bytes of output of ended steps',
@@ -112,6 +118,7 @@ function createObserver(registry: Registry): Observer {
       droppedBytes.inc(state.droppedBytes);
     },
     taskEnded: ({ kind }, outcome) => tasks.inc({ job: kind, outcome: outcome?.recorded ?? 'error' }),
+    notificationEnded: (job, outcome) => notifications.inc({ job, outcome }),
   };
 }
 

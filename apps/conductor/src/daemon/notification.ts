@@ -1,7 +1,7 @@
 /** What jobs tell about themselves, and which ending of an attempt is worth telling. Pure. */
 import type { Attempt, Lease } from '@conductor-run/job-store';
 
-import type { NotifyEvent } from '../job-config.ts';
+import type { NotifyEvent } from '../notify-config.ts';
 import type { TaskOutcome } from '../task.ts';
 
 /** One thing to tell; the JSON a hook gets. */
@@ -14,6 +14,10 @@ export interface Notification {
   readonly job: string;
   readonly key: string;
   readonly attempt: number;
+  /** Whether the job is tried again by itself, now or after a wait; newer input makes it due in any case. */
+  readonly willRetry: boolean;
+  /** Retries it has left after this attempt. */
+  readonly retriesLeft: number;
   /** Which node tells. */
   readonly node: string;
   /** What happened, one sentence. */
@@ -27,27 +31,45 @@ export interface Notification {
  *
  * @param outcome - how it went
  * @param earlier - the attempts before it, oldest first
- * @returns `undefined` for what goes without saying
+ * @param willRetry - whether it is tried again by itself
+ * @returns no events for what goes without saying
  */
-export function eventOfTask(outcome: TaskOutcome, earlier: readonly Attempt[]): NotifyEvent | undefined {
+export function eventsOfTask(
+  outcome: TaskOutcome,
+  earlier: readonly Attempt[],
+  willRetry: boolean,
+): readonly NotifyEvent[] {
   const last = outcome.results.at(-1);
   switch (outcome.recorded) {
     case 'succeeded': {
       const before = earlier.findLast((attempt) => attempt.outcome !== 'released');
-      return before?.outcome === 'failed' || before?.outcome === 'lost' ? 'recovered' : undefined;
+      const hasRecovered = before?.outcome === 'failed' || before?.outcome === 'lost';
+      return hasRecovered ? ['recovered', 'succeeded'] : ['succeeded'];
     }
     case 'failed':
-      if (outcome.isLost === true) return 'lost';
       // What a person ended is no news to them.
-      if (last?.outcome === 'cancelled') return undefined;
-      if (last?.outcome === 'lost') return 'lost';
-      return last?.outcome === 'blocked' || last?.needsHuman === true ? 'blocked' : 'failed';
+      if (outcome.isLost !== true && last?.outcome === 'cancelled') return [];
+      if (outcome.isLost === true || last?.outcome === 'lost') return eventsOfEnd('lost', willRetry);
+      if (last?.outcome === 'blocked' || last?.needsHuman === true) return eventsOfEnd('blocked', willRetry);
+      return eventsOfEnd('failed', willRetry);
     case 'released':
-      return undefined;
+      return [];
     case 'lease-lost':
       // The store has ended the attempt as lost: whoever finds that tells.
-      return undefined;
+      return [];
   }
+}
+
+/**
+ * What an attempt that ended badly may be called.
+ *
+ * @param how - it ended
+ * @param willRetry - whether it is tried again by itself
+ */
+export function eventsOfEnd(how: 'failed' | 'lost' | 'blocked', willRetry: boolean): readonly NotifyEvent[] {
+  if (willRetry) return [how];
+  // Every last failure is a failure: whoever wants to hear of the last one alone asks for that.
+  return how === 'failed' ? ['exhausted', how] : [how, 'exhausted'];
 }
 
 /**

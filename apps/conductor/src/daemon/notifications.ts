@@ -12,17 +12,21 @@ import { allJobs } from '../all-jobs.ts';
 import type { Config } from '../config.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
-import type { JobDefinition, NotifyEvent } from '../job-config.ts';
+import type { JobDefinition } from '../job-config.ts';
+import type { NotifyEvent } from '../notify-config.ts';
 import { isAttemptLeft, type TaskOutcome, taskDirOf } from '../task.ts';
-import { eventOfTask, lostBefore, type Notification } from './notification.ts';
+import { eventsOfEnd, eventsOfTask, lostBefore, type Notification } from './notification.ts';
 import { createNotifier } from './notifier.ts';
+import type { Observer } from './observer.ts';
 
 /** What notifications work with. */
 export interface NotificationsOptions {
+  /** In use now. */
   readonly config: Config;
   readonly io: CliIo;
   readonly store: JobStore;
   readonly logger: Logger;
+  readonly observer: Pick<Observer, 'notificationEnded'>;
 }
 
 /** The notifications of a daemon; whoever makes them stops them. */
@@ -31,10 +35,16 @@ export interface Notifications {
    * Runs a task and tells how it ended; gives and throws what the task does.
    *
    * @param lease - the claim
+   * @param job - whose hook is told, as it was when the task began; `undefined` tells nobody
    * @param task - what to run
    * @param isAdopted - whether a former daemon claimed it, and told what came before
    */
-  around(lease: Lease, task: () => Promise<TaskOutcome>, isAdopted: boolean): Promise<TaskOutcome>;
+  around(
+    lease: Lease,
+    job: JobDefinition | undefined,
+    task: () => Promise<TaskOutcome>,
+    isAdopted: boolean,
+  ): Promise<TaskOutcome>;
   /** Finds attempts that were lost with their node and are not tried again; nobody else would tell. */
   readonly runner: Runner;
   /** Delivers what waits, for a few seconds at most. */
@@ -45,15 +55,22 @@ export interface Notifications {
  * Makes the notifications of a daemon.
  *
  * @param options - what they work with
- * @throws ConductorError with code `config-invalid` when a webhook's secret has no value
  */
 export function createNotifications(options: NotificationsOptions): Notifications {
-  const { config, io, store, logger } = options;
-  for (const job of config.jobs.values()) requireSecret(job, io.env);
-  const { rootDir, settings } = config;
-  const notifier = createNotifier({ rootDir, env: io.env, clock: io.clock, logger });
+  const { io, store, logger, observer } = options;
+  const { rootDir, settings } = options.config;
+  const notifier = createNotifier({
+    rootDir,
+    env: io.env,
+    clock: io.clock,
+    logger,
+    onEnded: (job, outcome) => observer.notificationEnded(job, outcome),
+  });
 
-  const tell = (job: JobDefinition, event: NotifyEvent, about: About): void => {
+  /** Tells the first event that the job asks for. */
+  const tell: Tell = (job, events, about) => {
+    const event = events.find((each) => job.notify?.on.includes(each));
+    if (event === undefined) return;
     const nowMs = io.clock.nowMs();
     const notification: Notification = {
       event,
@@ -75,7 +92,7 @@ export function createNotifications(options: NotificationsOptions): Notification
       const attempts = await store.attempts(lease.kind, lease.key, { limit: MAX_LOOK_BACK });
       const lost = isAdopted ? undefined : lostBefore(lease, attempts);
       if (lost !== undefined && !(await isTold(store, job, lease.key, lost)))
-        tell(job, 'lost', aboutLost(lease.key, lost));
+        tell(job, ['lost'], { ...aboutLost(lease.key, lost), ...(await rowAfter(lease, lost.attempt)) });
       return attempts.filter((each) => each.attempt < lease.attempt);
     } catch (error) {
       logger.error({ err: error, job: lease.kind, key: lease.key }, 'notification.uninformed');
@@ -83,24 +100,43 @@ export function createNotifications(options: NotificationsOptions): Notification
     }
   };
 
+  /** How the row stands once an attempt has ended; a row that cannot be read must not fail the task. */
+  const rowAfter = async (
+    lease: Lease,
+    attempt: number,
+  ): Promise<Pick<About, 'willRetry' | 'retriesLeft'>> => {
+    try {
+      const row = await store.get(lease.kind, lease.key);
+      // A later attempt is the retry itself, or newer input.
+      const isTriedAgain = row !== undefined && row.attempt > attempt;
+      const isWaiting = row?.status === 'error' ? !row.isExhausted : row?.status === 'pending';
+      return { willRetry: isTriedAgain || isWaiting, retriesLeft: row?.retriesLeft ?? 0 };
+    } catch (error) {
+      logger.error({ err: error, job: lease.kind, key: lease.key }, 'notification.uninformed');
+      return { willRetry: false, retriesLeft: 0 };
+    }
+  };
+
   return {
-    async around(lease, task, isAdopted) {
-      const job = config.jobs.get(lease.kind);
+    async around(lease, job, task, isAdopted) {
       if (job?.notify === undefined) return task();
       const { key, attempt } = lease;
       const earlier = await lookBack(job, lease, isAdopted);
       try {
         const outcome = await task();
-        const event = eventOfTask(outcome, earlier);
+        const row = await rowAfter(lease, attempt);
+        const willRetry = row.willRetry && outcome.recorded !== 'succeeded';
         const { summary, taskId } = outcome;
         const taskDir = taskDirOf(settings, taskId);
-        if (event !== undefined) tell(job, event, { key, attempt, summary, taskDir });
+        const events = eventsOfTask(outcome, earlier, willRetry);
+        tell(job, events, { key, attempt, summary, taskDir, ...row, willRetry });
         return outcome;
       } catch (error) {
         // Not ended: whoever goes on with it tells how it ends.
         if (isAttemptLeft(error)) throw error;
         const summary = error instanceof Error ? error.message : String(error);
-        tell(job, 'failed', { key, attempt, summary, taskDir: null });
+        const row = await rowAfter(lease, attempt);
+        tell(job, eventsOfEnd('failed', row.willRetry), { key, attempt, summary, taskDir: null, ...row });
         throw error;
       }
     },
@@ -113,9 +149,13 @@ export function createNotifications(options: NotificationsOptions): Notification
   };
 }
 
-type About = Pick<Notification, 'key' | 'attempt' | 'summary' | 'taskDir'>;
+type About = Pick<Notification, 'key' | 'attempt' | 'summary' | 'taskDir' | 'willRetry' | 'retriesLeft'>;
+type Tell = (job: JobDefinition, events: readonly NotifyEvent[], about: About) => void;
 
-function aboutLost(key: string, { attempt, node, workerId, runDir }: Attempt): About {
+function aboutLost(
+  key: string,
+  { attempt, node, workerId, runDir }: Attempt,
+): Omit<About, 'willRetry' | 'retriesLeft'> {
   const summary = `Lost: ${node ?? workerId} stopped renewing the lease of attempt ${attempt}`;
   return { key, attempt, summary, taskDir: runDir ?? null };
 }
@@ -124,11 +164,12 @@ function aboutLost(key: string, { attempt, node, workerId, runDir }: Attempt): A
 async function tellOfLost(
   { term }: RunContext<unknown>,
   { config, store }: NotificationsOptions,
-  tell: (job: JobDefinition, event: NotifyEvent, about: About) => void,
+  tell: Tell,
 ): Promise<RunnerAnswer> {
   let told = 0;
+  const events = eventsOfEnd('lost', false);
   for (const job of config.jobs.values()) {
-    if (job.notify?.on.includes('lost') !== true) continue;
+    if (!events.some((event) => job.notify?.on.includes(event))) continue;
     for (const { key, isExhausted } of await allJobs(store, { kind: job.name, status: 'error' })) {
       const last = isExhausted ? (await store.attempts(job.name, key, { limit: 1 })).at(-1) : undefined;
       if (last?.outcome !== 'lost') continue;
@@ -139,7 +180,7 @@ async function tellOfLost(
         decision: 'told',
       });
       if (answer.outcome !== 'decided') continue;
-      tell(job, 'lost', aboutLost(key, last));
+      tell(job, events, { ...aboutLost(key, last), willRetry: false, retriesLeft: 0 });
       told += 1;
     }
   }
@@ -160,7 +201,17 @@ function endOf({ finishedAtMs, startedAtMs }: Attempt): number {
   return finishedAtMs ?? startedAtMs;
 }
 
-/** A hook that cannot sign is found out at the start, not in the night. */
+/**
+ * Finds a hook that cannot sign at the start, or when the config is read again, and not in the night.
+ *
+ * @param jobs - whose hooks
+ * @param env - where the secrets are
+ * @throws ConductorError with code `config-invalid` when a webhook's secret has no value
+ */
+export function requireSecrets(jobs: ReadonlyMap<string, JobDefinition>, env: CliIo['env']): void {
+  for (const job of jobs.values()) requireSecret(job, env);
+}
+
 function requireSecret(job: JobDefinition, env: CliIo['env']): void {
   if (job.notify?.target.kind !== 'webhook') return;
   const { secretEnv } = job.notify.target;

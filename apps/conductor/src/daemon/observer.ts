@@ -4,6 +4,7 @@ import type { TickReport } from '@conductor-run/timed-jobs';
 import type { StepResult } from '@conductor-run/worker-runner';
 
 import type { TaskOutcome } from '../task.ts';
+import type { NotificationOutcome } from './notifier.ts';
 
 /** A claim that got something. */
 export interface ClaimReport {
@@ -21,6 +22,7 @@ export interface Observer {
   stepEnded(lease: Lease, result: StepResult): void;
   /** `outcome` is unset when the task threw. */
   taskEnded(lease: Lease, outcome: TaskOutcome | undefined): void;
+  notificationEnded(job: string, outcome: NotificationOutcome): void;
 }
 
 /**
@@ -34,5 +36,6 @@ export function combineObservers(observers: readonly Observer[]): Observer {
     claimed: (report) => observers.forEach((each) => each.claimed(report)),
     stepEnded: (lease, result) => observers.forEach((each) => each.stepEnded(lease, result)),
     taskEnded: (lease, outcome) => observers.forEach((each) => each.taskEnded(lease, outcome)),
+    notificationEnded: (job, outcome) => observers.forEach((each) => each.notificationEnded(job, outcome)),
   };
 }

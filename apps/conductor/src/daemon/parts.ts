@@ -4,6 +4,7 @@ import type { Election } from '@conductor-run/job-store';
 import type { ChecklistItem } from '../node-state.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Heartbeat } from './heartbeat.ts';
+import type { LiveConfig } from './live-config.ts';
 
 /** Filled while the daemon starts, in the order of its steps. */
 export interface DaemonParts {
@@ -12,6 +13,7 @@ export interface DaemonParts {
   /** Where the HTTP API listens. */
   apiUrl: string | undefined;
   heartbeat: Heartbeat | undefined;
+  readonly liveConfig: LiveConfig;
   /** Whether every step has started. */
   isStarted: boolean;
   /** What has started. */

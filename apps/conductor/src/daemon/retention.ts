@@ -16,7 +16,8 @@ import { pruneTaskWorktrees } from '../task-worktrees.ts';
 /** What retention works with. */
 export interface RetentionOptions {
   readonly store: JobStore;
-  readonly settings: Settings;
+  /** What may go, as it is now. */
+  readonly settings: () => Settings;
   /** The config's folder: its repository's work trees are looked at. */
   readonly rootDir: string;
   readonly clock: Clock;
@@ -32,14 +33,19 @@ export function createRetention(options: RetentionOptions): Runner {
   return {
     name: 'retention',
     description: 'Forgets old runs, work trees, attempts and slots',
-    everyTicks: options.settings.retentionEveryTicks,
+    everyTicks: options.settings().retentionEveryTicks,
     // A first clean-up of a long history takes its time; the next tick begins without it.
     timeoutMs: 3_600_000,
-    run: () => forget(options),
+    run: () => forget({ ...options, settings: options.settings() }),
   };
 }
 
-async function forget(options: RetentionOptions): Promise<RunnerAnswer> {
+/** One clean-up, with the limits it began with. */
+interface CleanUp extends Omit<RetentionOptions, 'settings'> {
+  readonly settings: Settings;
+}
+
+async function forget(options: CleanUp): Promise<RunnerAnswer> {
   const { logger } = options;
   const counts = {
     runs: await forgetRuns(options),
@@ -51,7 +57,7 @@ async function forget(options: RetentionOptions): Promise<RunnerAnswer> {
   return { result: 'worked', details: counts };
 }
 
-async function forgetRuns({ store, settings, clock }: RetentionOptions): Promise<number> {
+async function forgetRuns({ store, settings, clock }: CleanUp): Promise<number> {
   const { runsDir, retainRunsDays, retainRuns, retainBytes } = settings;
   if (retainRunsDays === 0 && retainRuns === 0 && retainBytes === 0) return 0;
   const { removed } = await pruneTaskRuns(
@@ -65,7 +71,7 @@ async function forgetRuns({ store, settings, clock }: RetentionOptions): Promise
   return removed.length;
 }
 
-async function forgetWorktrees({ store, settings, rootDir, clock }: RetentionOptions): Promise<number> {
+async function forgetWorktrees({ store, settings, rootDir, clock }: CleanUp): Promise<number> {
   if (settings.retainWorktreesDays === 0) return 0;
   const git = await findGitPlace(rootDir);
   if (git === undefined) return 0;
@@ -76,7 +82,7 @@ async function forgetWorktrees({ store, settings, rootDir, clock }: RetentionOpt
   return removed.length;
 }
 
-async function forgetHistory({ store, settings, clock }: RetentionOptions): Promise<{
+async function forgetHistory({ store, settings, clock }: CleanUp): Promise<{
   readonly attempts: number;
   readonly slots: number;
   readonly jobs: number;

@@ -3,6 +3,7 @@ import type { EnqueueRequest, JobStore } from '@conductor-run/job-store';
 import type { DecideAnswer, DecideRequest, SlotStore } from '@conductor-run/timed-jobs';
 import { z } from 'zod';
 
+import { toEnqueueRequest } from '../enqueue-request.ts';
 import type { JobDefinition } from '../job-config.ts';
 import { DEFAULT_KEY } from '../wire.ts';
 
@@ -10,14 +11,14 @@ import { DEFAULT_KEY } from '../wire.ts';
  * Makes the slot store of the scheduler.
  *
  * @param store - where slots and jobs are
- * @param jobs - the jobs schedules are named after
+ * @param jobs - the jobs schedules are named after, as they are now
  */
-export function createSlotStore(store: JobStore, jobs: ReadonlyMap<string, JobDefinition>): SlotStore {
+export function createSlotStore(store: JobStore, jobs: () => ReadonlyMap<string, JobDefinition>): SlotStore {
   return {
     cursor: (schedule) => store.slotCursor(schedule),
     async decide(request): Promise<DecideAnswer> {
       const { schedule, slotMs, term, decision, reason } = request;
-      const effect = decision === 'ran' ? [toEnqueue(request, jobs)] : [];
+      const effect = decision === 'ran' ? [toEnqueue(request, jobs())] : [];
       const answer = await store.decideSlot({ schedule, slotMs, term, decision, reason, effect });
       return { outcome: OUTCOMES[answer.outcome] };
     },
@@ -33,13 +34,11 @@ export function createSlotStore(store: JobStore, jobs: ReadonlyMap<string, JobDe
 
 /** A slot raises the watermark of the job it is named after to its own instant. */
 function toEnqueue(request: DecideRequest, jobs: ReadonlyMap<string, JobDefinition>): EnqueueRequest {
-  const retries = jobs.get(request.schedule)?.retry.max;
-  return {
-    kind: request.schedule,
-    key: DEFAULT_KEY,
-    watermark: request.slotMs,
-    ...(retries !== undefined && { retries }),
-  };
+  const { schedule, slotMs } = request;
+  const job = jobs.get(schedule);
+  // Taken out of the config while its slot was decided: the row is raised, and waits for the job to come back.
+  const base = job === undefined ? { kind: schedule, key: DEFAULT_KEY } : toEnqueueRequest(job, DEFAULT_KEY);
+  return { ...base, watermark: slotMs };
 }
 
 /** The store keeps any words; these are the ones timed-jobs writes. */

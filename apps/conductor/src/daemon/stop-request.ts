@@ -1,5 +1,6 @@
 /**
- * How a daemon is asked to stop: a first signal drains, a second one other than SIGHUP or the end of the grace hurries.
+ * What a daemon hears of the outside. A first signal drains, a second one or the end of the grace hurries; SIGHUP means to
+ * read the config again, unless it says that the terminal was closed.
  * Invariant: the first reason to hurry is kept, so that the exit code can say which way it ended.
  */
 import type { Timer } from '@conductor-run/clock';
@@ -21,6 +22,10 @@ export interface StopRequest {
   hurryReason(): HurryReason | undefined;
   /** Begins to stop: the grace counts from here. Idempotent. */
   begin(): void;
+  /**
+   * Names who reads the config again. Asked before anybody was named, it is done then; without anybody SIGHUP has no effect.
+   */
+  onReload(listener: () => void): void;
   /** Listens to signals no more. */
   release(): void;
 }
@@ -31,7 +36,10 @@ export interface StopRequest {
  * @param io - signals and time
  * @param graceMs - how long steps may go on once it stops; `Infinity` without limit
  */
-export function listenForStop(io: Pick<CliIo, 'onSignal' | 'clock'>, graceMs: number): StopRequest {
+export function listenForStop(
+  io: Pick<CliIo, 'onSignal' | 'isTerminalClosed' | 'clock'>,
+  graceMs: number,
+): StopRequest {
   const stopping = new AbortController();
   const hurry = new AbortController();
   let timer: Timer | undefined;
@@ -41,9 +49,16 @@ export function listenForStop(io: Pick<CliIo, 'onSignal' | 'clock'>, graceMs: nu
     reason ??= why;
     hurry.abort(new Error(`${why}: ending running steps`));
   };
+  let reload: (() => void) | undefined;
+  let isReloadAsked = false;
   let unlisten = (): void => undefined;
   const asked = new Promise<void>((resolve) => {
     unlisten = io.onSignal((signal) => {
+      if (signal === 'SIGHUP' && !io.isTerminalClosed()) {
+        isReloadAsked = true;
+        if (count === 0) reload?.();
+        return;
+      }
       // A terminal that is closed hangs up more than once: its shell does, and the system does. That is one wish.
       if (signal === 'SIGHUP' && count > 0) return;
       count += 1;
@@ -61,6 +76,10 @@ export function listenForStop(io: Pick<CliIo, 'onSignal' | 'clock'>, graceMs: nu
       stopping.abort();
       if (graceMs === Infinity) return;
       timer = io.clock.setTimer(graceMs, () => hurryFor('grace-over'), { keepAlive: false });
+    },
+    onReload(listener) {
+      reload = listener;
+      if (isReloadAsked && count === 0) listener();
     },
     release() {
       timer?.cancel();

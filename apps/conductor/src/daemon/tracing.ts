@@ -77,5 +77,6 @@ function createTracing(api: Api, tracer: Tracer): Observer {
       span.end(finishedAt);
     },
     taskEnded: ({ token }) => void claims.delete(token),
+    notificationEnded: () => undefined,
   };
 }

@@ -5,8 +5,11 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 
 import type { Clock } from '@conductor-run/clock';
+import type { JobStore } from '@conductor-run/job-store';
 
-import type { JobDefinition, WatchDefinition } from '../job-config.ts';
+import type { JobDefinition } from '../job-config.ts';
+import type { WatchDefinition } from '../watch-config.ts';
+import { DEFAULT_KEY } from '../wire.ts';
 import { programEnvironment, runProgram } from './run-program.ts';
 
 /** What a look came to. */
@@ -19,6 +22,8 @@ export interface Look {
 
 /** What looking takes. */
 export interface LookOptions {
+  /** Where the successes of other jobs are. */
+  readonly store: JobStore;
   readonly rootDir: string;
   /** Files below it never count: conductor writes there. */
   readonly stateDir: string;
@@ -45,6 +50,8 @@ export async function look(job: JobDefinition, watch: WatchDefinition, options: 
       return { value: await countCommits(watch.ref, options) };
     case 'command':
       return { value: await askCommand(job, watch.command, options) };
+    case 'job':
+      return { value: await lastSuccess(watch.job, options) };
   }
 }
 
@@ -117,6 +124,12 @@ async function askCommand(
   throw new Error(
     `Cannot use the watch of job "${job.name}": its command printed "${said.slice(0, 60)}", expected one whole number of at least 0`,
   );
+}
+
+/** How new the input was that the other job's last success covered; nothing before its first. */
+async function lastSuccess(name: string, { store }: LookOptions): Promise<number | undefined> {
+  const watermark = (await store.get(name, DEFAULT_KEY))?.lastSuccessWatermark ?? 0;
+  return watermark === 0 ? undefined : watermark;
 }
 
 const run = promisify(execFile);

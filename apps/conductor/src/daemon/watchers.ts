@@ -10,13 +10,14 @@ import type { JobStore } from '@conductor-run/job-store';
 import type { Logger } from '@conductor-run/logging';
 import type { RunContext, Runner, RunnerAnswer } from '@conductor-run/timed-jobs';
 
-import type { JobDefinition, WatchDefinition } from '../job-config.ts';
+import type { JobDefinition } from '../job-config.ts';
+import { toEnqueueRequest } from '../enqueue-request.ts';
+import type { WatchDefinition } from '../watch-config.ts';
 import { DEFAULT_KEY } from '../wire.ts';
 import { look, type Look } from './watch-look.ts';
 
 /** What watchers work with. */
 export interface WatchersOptions {
-  readonly jobs: ReadonlyMap<string, JobDefinition>;
   readonly store: JobStore;
   readonly rootDir: string;
   readonly stateDir: string;
@@ -28,6 +29,8 @@ export interface WatchersOptions {
 /** The runner, and what ends the looks under way. */
 export interface Watchers {
   readonly runner: Runner;
+  /** Watches for these jobs from now on. A look at what is watched as before goes on; what others have found counts no more. */
+  replace(jobs: ReadonlyMap<string, JobDefinition>): void;
   /** Ends programs that are still being asked. Idempotent. */
   stop(): Promise<void>;
 }
@@ -44,29 +47,60 @@ export function watchSlotName(job: string, watch: WatchDefinition): string {
 /**
  * Makes the runner.
  *
- * @param options - the jobs, where they are, and where their watermarks are
+ * @param jobs - what watches
+ * @param options - where the jobs and their watermarks are
  */
-export function createWatchers(options: WatchersOptions): Watchers {
-  const stopped = new AbortController();
-  const watches = [...options.jobs.values()].flatMap((job) =>
-    job.watch === undefined ? [] : [createWatch(job, job.watch, options, stopped.signal)],
-  );
+export function createWatchers(jobs: ReadonlyMap<string, JobDefinition>, options: WatchersOptions): Watchers {
+  let watches: readonly Watch[] = [];
+  /** Looks of watches that are gone, until they have ended. */
+  const ending = new Set<Promise<void>>();
+  const end = (watch: Watch): void => {
+    watch.abort.abort(new Error('conductor watches this no more'));
+    const { looking } = watch;
+    if (looking === undefined) return;
+    ending.add(looking);
+    void looking.finally(() => ending.delete(looking));
+  };
+  const replace: Watchers['replace'] = (next) => {
+    const former = new Map(watches.map((watch) => [watch.fingerprint, watch]));
+    watches = [...next.values()].flatMap((job) => {
+      if (job.watch === undefined) return [];
+      const fingerprint = fingerprintOf(job);
+      const kept = former.get(fingerprint);
+      former.delete(fingerprint);
+      if (kept === undefined) return [createWatch(job, job.watch, fingerprint, options)];
+      kept.job = job;
+      return [kept];
+    });
+    for (const gone of former.values()) end(gone);
+  };
+  replace(jobs);
   return {
     runner: {
       name: 'watchers',
       description: 'Looks at what jobs watch and raises their watermarks',
-      run: (context) => runWatches(watches, context, options),
+      run: (context) => runWatches(() => watches, context, options),
     },
+    replace,
     async stop() {
-      stopped.abort(new Error('conductor is stopping'));
-      await Promise.all(watches.map(async (watch) => watch.looking));
+      for (const watch of watches) end(watch);
+      await Promise.all(ending);
     },
   };
 }
 
+/** What a look depends on. */
+function fingerprintOf({ name, watch, env }: JobDefinition): string {
+  return JSON.stringify([name, watch, env]);
+}
+
 /** One job's watch and what is known of it. */
 interface Watch {
-  readonly job: JobDefinition;
+  /** As it is in the config now. */
+  job: JobDefinition;
+  readonly fingerprint: string;
+  /** Ends the look under way, and every later one. */
+  readonly abort: AbortController;
   readonly definition: WatchDefinition;
   readonly start: (settleDelayMs: number) => void;
   /** The look under way; `undefined` when there is none. */
@@ -80,12 +114,14 @@ interface Watch {
 function createWatch(
   job: JobDefinition,
   definition: WatchDefinition,
-  { rootDir, stateDir, env, clock, logger }: WatchersOptions,
-  signal: AbortSignal,
+  fingerprint: string,
+  { logger, ...options }: WatchersOptions,
 ): Watch {
+  const abort = new AbortController();
+  const { signal } = abort;
   const lookOnce = async (settleDelayMs: number): Promise<void> => {
     try {
-      watch.found = await look(job, definition, { rootDir, stateDir, env, clock, settleDelayMs, signal });
+      watch.found = await look(job, definition, { ...options, settleDelayMs, signal });
       if (watch.trouble !== undefined) logger.info({ job: job.name }, 'watch.mended');
       watch.trouble = undefined;
     } catch (error) {
@@ -100,6 +136,8 @@ function createWatch(
   };
   const watch: Watch = {
     job,
+    fingerprint,
+    abort,
     definition,
     start(settleDelayMs) {
       watch.looking ??= lookOnce(settleDelayMs);
@@ -112,10 +150,11 @@ function createWatch(
 }
 
 async function runWatches(
-  watches: readonly Watch[],
+  current: () => readonly Watch[],
   context: RunContext<unknown>,
   options: WatchersOptions,
 ): Promise<RunnerAnswer> {
+  const watches = current();
   for (const watch of watches) watch.start(context.settleDelayMs);
   const looks = Promise.all(watches.map(async (watch) => watch.looking));
   // Whoever ticks by hand wants to know now; a loop comes by again, and the schedules must not wait.
@@ -128,6 +167,8 @@ async function runWatches(
     const { found } = watch;
     if (found === undefined) continue;
     if (context.signal.aborted) break;
+    // Taken out of the config since this tick began.
+    if (!current().includes(watch)) continue;
     if (found.value !== undefined && (await raise(watch, found.value, context, options))) raised += 1;
     watch.found = undefined;
     settledAtMs = Math.min(settledAtMs, found.settledAtMs ?? settledAtMs);
@@ -146,7 +187,7 @@ async function raise(
   const schedule = watchSlotName(job.name, definition);
   const seen = (await store.slotCursor(schedule)) ?? 0;
   if (value <= seen) return false;
-  const base = { kind: job.name, key: DEFAULT_KEY, retries: job.retry.max };
+  const base = toEnqueueRequest(job, DEFAULT_KEY);
   const answer = await store.decideSlot({
     schedule,
     slotMs: value,

@@ -10,7 +10,7 @@ import {
 
 import { LEADERSHIP } from '../leadership.ts';
 import { formatDuration } from '../duration.ts';
-import { toNodeState } from '../node-state.ts';
+import { isConfigCurrent, toNodeState } from '../node-state.ts';
 import { ensureStateDir } from '../state-dir.ts';
 import { formatRelative } from '../terminal/time.ts';
 import type { Check, CheckOptions, Finding } from './finding.ts';
@@ -97,6 +97,13 @@ async function checkDaemon(store: SqliteJobStore, { io }: CheckOptions): Promise
   const live = nodes.filter((node) => node.isLive);
   const silent = nodes.filter((node) => !node.isLive).map((node) => node.nodeId);
   if (live.length > 0) {
+    const older = live.filter((node) => isConfigCurrent(node) === false).map((node) => node.nodeId);
+    const refused = live.find((node) => node.config?.problem !== undefined);
+    if (older.length > 0) {
+      const why = refused?.config?.problem === undefined ? '' : `; it was refused: ${refused.config.problem}`;
+      const detail = `${older.join(', ')} runs an older config${why}`;
+      return { status: 'warn', detail, mend: 'Changed jobs are run as they were: conductor reload' };
+    }
     const rest = silent.length === 0 ? '' : `; silent: ${silent.join(', ')}`;
     return { status: 'ok', detail: `up: ${live.map((node) => node.nodeId).join(', ')}${rest}` };
   }

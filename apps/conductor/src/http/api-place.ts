@@ -44,13 +44,22 @@ export function publishApi(settings: Pick<Settings, 'stateDir' | 'nodeId'>, url:
  * @returns `undefined` when no daemon with an API runs here
  */
 export function findApi(settings: Pick<Settings, 'stateDir' | 'nodeId'>): ApiPlace | undefined {
+  const live = findApis(settings);
+  return live.find(({ nodeId }) => nodeId === settings.nodeId) ?? live[0];
+}
+
+/**
+ * Finds the APIs of all live daemons of a state directory, by the names of their nodes.
+ *
+ * @param settings - the state directory
+ */
+export function findApis(settings: Pick<Settings, 'stateDir'>): readonly ApiPlace[] {
   const { processes } = createHost();
-  const live = namesIn(folderOf(settings))
+  return namesIn(folderOf(settings))
     .filter((name) => name.endsWith('.json'))
     .flatMap((name) => readPlace(path.join(folderOf(settings), name)))
-    .filter((place) => isProcessAlive(processes, place.process));
-  const found = live.find(({ nodeId }) => nodeId === settings.nodeId) ?? live[0];
-  return found === undefined ? undefined : { nodeId: found.nodeId, url: found.url };
+    .filter((place) => isProcessAlive(processes, place.process))
+    .map(({ nodeId, url }) => ({ nodeId, url }));
 }
 
 function readPlace(file: string): readonly z.output<typeof placeSchema>[] {

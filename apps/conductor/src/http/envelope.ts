@@ -56,6 +56,7 @@ export const HTTP_STATUS: Readonly<Record<ConductorErrorCode, number>> = {
   'not-a-repository': 409,
   'log-not-found': 404,
   'daemon-running': 409,
+  'daemon-not-found': 404,
   'start-failed': 500,
   'port-in-use': 500,
   'token-invalid': 500,

@@ -22,7 +22,7 @@ export interface ReadyCheck {
  */
 export function createOperations(deps: PluginDeps): FastifyPluginAsync {
   const { options, parts } = deps;
-  const { store, metrics, io, config } = options;
+  const { store, metrics, io } = options;
   return async (app) => {
     app.get('/readyz', async () => {
       const checks = await checkReady(deps);
@@ -35,7 +35,7 @@ export function createOperations(deps: PluginDeps): FastifyPluginAsync {
       const text = await metrics.read({
         store,
         parts,
-        settings: config.settings,
+        settings: options.config.settings,
         nowMs: () => io.clock.nowMs(),
       });
       return reply.type(metrics.contentType).send(text);

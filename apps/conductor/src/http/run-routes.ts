@@ -5,12 +5,12 @@ import type { FastifyPluginAsync } from 'fastify';
 import { DEFAULT_LIMIT } from '../api/endpoint.ts';
 import * as raw from '../api/raw-endpoints.ts';
 import * as api from '../api/run-endpoints.ts';
-import { requireCheckpoint, requireGitDiff } from '../checkpoint-selector.ts';
+import { requireCheckpoint } from '../checkpoint-selector.ts';
 import type { RecordPlace } from '../record/record-place.ts';
+import { readRunChanges } from '../record/run-changes.ts';
 import { createRunIndex } from '../record/run-index.ts';
 import {
   cancelRunOf,
-  openPatch,
   readCheckpointDiff,
   readCheckpointPage,
   readCheckpointRecords,
@@ -20,7 +20,7 @@ import {
 } from '../record/runs.ts';
 import { requireRun } from '../run-selector.ts';
 import { pruneTaskRuns } from '../task-runs.ts';
-import { toCheckpointView, toGitDiffView } from '../views/checkpoint-views.ts';
+import { toCheckpointView } from '../views/checkpoint-views.ts';
 import { toPruneRunsView, toRunFullView } from '../views/run-views.ts';
 import type { EventStreams } from './event-stream.ts';
 import { mount, mountRaw } from './mount.ts';
@@ -50,9 +50,8 @@ export function createRunRoutes(place: RecordPlace, streams: EventStreams): Fast
       readTail(await requireRun(index, params.run), clock, { channel, lines }),
     );
     mount(app, api.diffRun, async ({ params }) => {
-      const run = await requireRun(index, params.run);
-      const record = requireGitDiff(await readCheckpointRecords(run), run.paths.runId, undefined);
-      return { runId: run.paths.runId, checkpoint: toGitDiffView(record) };
+      const changes = await readRunChanges(await requireRun(index, params.run), clock);
+      return changes.view();
     });
     mount(app, api.cancelRun, async ({ params }) => cancelRunOf(store, await requireRun(index, params.run)));
     mount(app, api.pruneRuns, async ({ body: { isDryRun = false, ...limits } }) => {
@@ -85,11 +84,9 @@ export function createRunRoutes(place: RecordPlace, streams: EventStreams): Fast
       return bytes;
     });
     mountRaw(app, raw.readPatch, async ({ params }, reply) => {
-      const run = await requireRun(index, params.run);
-      const records = await readCheckpointRecords(run);
-      const patch = openPatch(requireGitDiff(records, run.paths.runId, undefined), records);
+      const changes = await readRunChanges(await requireRun(index, params.run), clock);
       void reply.type(raw.readPatch.contentType);
-      return patch ?? '';
+      return changes.openPatch(config.settings.tmpDir);
     });
     mountRaw(app, raw.followRun, async ({ params, query }, reply, headers) => {
       const { channel = 'combined', live = true, tail } = query;

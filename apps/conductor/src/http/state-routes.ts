@@ -3,6 +3,7 @@ import type { FastifyPluginAsync } from 'fastify';
 
 import { DEFAULT_LIMIT } from '../api/endpoint.ts';
 import * as api from '../api/state-endpoints.ts';
+import type { LiveConfig } from '../daemon/live-config.ts';
 import { ConductorError } from '../errors.ts';
 import { findGitPlace } from '../git-place.ts';
 import { parseCursor } from '../record/cursor.ts';
@@ -11,22 +12,26 @@ import { readForecast, readSimulation } from '../record/slots.ts';
 import { readLeader, readNodes, readStatus, readStoreStats } from '../record/state.ts';
 import { listTaskWorktrees, pruneTaskWorktrees, type TaskWorktreesOptions } from '../task-worktrees.ts';
 import { toConfigView } from '../views/config-view.ts';
+import { toReloadView } from '../views/node-views.ts';
 import { toPruneWorktreesView, toWorktreeView } from '../views/upkeep-views.ts';
 import { mount } from './mount.ts';
 
 /**
  * Makes the routes.
  *
- * @param place - the record
+ * @param place - the record, with the config in use
+ * @param liveConfig - what reads the config again
  */
-export function createStateRoutes(place: RecordPlace): FastifyPluginAsync {
-  const { config, store, clock } = place;
+export function createStateRoutes(place: RecordPlace, liveConfig: LiveConfig): FastifyPluginAsync {
+  const { store, clock } = place;
+  const { nodeId } = place.config.settings;
   return async (app) => {
-    mount(app, api.readStatus, () => readStatus(place, config.settings.nodeId));
+    mount(app, api.readStatus, () => readStatus(place, nodeId));
     mount(app, api.listNodes, () => readNodes(place));
     mount(app, api.readLeader, () => readLeader(place));
     mount(app, api.readStore, () => readStoreStats(place));
-    mount(app, api.readConfig, async () => toConfigView(config));
+    mount(app, api.readConfig, async () => toConfigView(place.config));
+    mount(app, api.reloadConfig, async () => toReloadView(nodeId, await liveConfig.reload()));
     for (const [endpoint, isPaused] of [
       [api.pauseAll, true],
       [api.resumeAll, false],

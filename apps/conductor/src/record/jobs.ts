@@ -2,6 +2,7 @@
 import type { Job, JobStatus, JsonValue } from '@conductor-run/job-store';
 import { z } from 'zod';
 
+import { toEnqueueRequest } from '../enqueue-request.ts';
 import { ConductorError } from '../errors.ts';
 import { requireDefinition } from '../job-config.ts';
 import { suggest } from '../suggest.ts';
@@ -76,9 +77,7 @@ export async function enqueueJob(
   const { key, watermark, input } = request;
   const definition = requireDefinition(config.jobs, name);
   const result = await store.enqueue({
-    kind: name,
-    key,
-    retries: definition.retry.max,
+    ...toEnqueueRequest(definition, key),
     ...(watermark !== undefined && { watermark }),
     ...(input !== undefined && { payload: { input: jsonValue.parse(input) } }),
   });

@@ -42,7 +42,7 @@ export async function readWhy(
   const scheduler =
     definition?.schedule === undefined
       ? undefined
-      : createJobScheduler({ jobs: new Map([[name, definition]]), store });
+      : createJobScheduler({ jobs: () => new Map([[name, definition]]), store });
   if (atMs !== undefined && scheduler === undefined) {
     throw new ConductorError(
       'usage',
@@ -68,7 +68,11 @@ export async function readWhy(
     watch:
       watch === undefined || watchSlot === undefined
         ? null
-        : { kind: watch.kind, seen: (await store.slotCursor(watchSlot)) ?? null },
+        : {
+            kind: watch.kind,
+            job: watch.kind === 'job' ? watch.job : null,
+            seen: (await store.slotCursor(watchSlot)) ?? null,
+          },
     changes:
       isDefault && watchSlot !== undefined
         ? (await store.slots(watchSlot, { limit: MAX_SLOTS })).map(toSlotView)
@@ -93,7 +97,7 @@ export async function readForecast(
 ): Promise<ForecastView> {
   const fromMs = clock.nowMs();
   const toMs = fromMs + spanMs;
-  const slots = await createJobScheduler({ jobs: config.jobs, store }).forecast(fromMs, toMs, maxSlots);
+  const slots = await createJobScheduler({ jobs: () => config.jobs, store }).forecast(fromMs, toMs, maxSlots);
   const counts = new Map<string, number>();
   for (const { schedule } of slots) counts.set(schedule, (counts.get(schedule) ?? 0) + 1);
   // The scheduler cuts off per schedule: whoever reads the list must know that it is not all.

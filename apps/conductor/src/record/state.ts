@@ -1,6 +1,6 @@
 /** Who lives, who leads and how many jobs stand where. */
 import { LEADERSHIP } from '../leadership.ts';
-import { toNodeState } from '../node-state.ts';
+import { isConfigCurrent, toNodeState } from '../node-state.ts';
 import { VERSION } from '../version.ts';
 import {
   toKindStatsView,
@@ -40,7 +40,12 @@ export async function readStatus(place: RecordPlace, answeredBy: string | null):
 export async function readNodes({ store, clock }: RecordPlace): Promise<NodeListView> {
   const nodes = await store.nodes();
   const nowMs = clock.nowMs();
-  return { nodes: nodes.map((node) => toNodeView(toNodeState(node, nowMs))) };
+  return {
+    nodes: nodes.map((record) => {
+      const node = toNodeState(record, nowMs);
+      return toNodeView(node, isConfigCurrent(node));
+    }),
+  };
 }
 
 /** Who leads and who led. */

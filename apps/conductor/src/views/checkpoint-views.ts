@@ -155,13 +155,6 @@ export const checkpointDetailView: z.ZodType<CheckpointDetailView> = view<Checkp
   { runId, checkpoint: checkpointView },
 );
 
-/** `runs diff`. */
-export const runDiffView: z.ZodType<RunDiffView> = view<RunDiffView>(
-  'RunDiffView',
-  'What a run changed in its work tree: its last checkpoint of it',
-  { runId, checkpoint: gitDiffView },
-);
-
 const fileDiffView: z.ZodType<FileDiffView> = view<FileDiffView>('FileDiffView', 'A file that differs', {
   path: filePath,
   status: oneOf(['added', 'deleted', 'modified', 'type-changed'], 'How it differs'),
@@ -170,6 +163,23 @@ const fileDiffView: z.ZodType<FileDiffView> = view<FileDiffView>('FileDiffView',
   oldMode: text('Its mode before'),
   newMode: text('Its mode after'),
 });
+
+/** `runs diff`. */
+export const runDiffView: z.ZodType<RunDiffView> = view<RunDiffView>(
+  'RunDiffView',
+  'What a run changed in its work tree',
+  {
+    runId,
+    startSeq: orNull(
+      count(
+        'The checkpoint from before its first instruction; null when there is none and the base of `checkpoint` stands for it',
+      ),
+    ),
+    diffStat: diffStatView,
+    files: listOf(fileDiffView, 'By path'),
+    checkpoint: gitDiffView,
+  },
+);
 
 /** `checkpoints diff`. */
 export const checkpointDiffView: z.ZodType<CheckpointDiffView> = view<CheckpointDiffView>(

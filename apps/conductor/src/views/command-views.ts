@@ -14,6 +14,7 @@ export const COMMAND_VIEWS: Readonly<Record<string, z.ZodType>> = {
   init: upkeep.initView,
   start: nodes.daemonEventView,
   status: nodes.statusView,
+  reload: nodes.reloadListView,
   run: runs.taskOutcomeView,
   exec: runs.taskOutcomeView,
   enqueue: jobs.enqueueView,

@@ -2,6 +2,7 @@
 import type { KindStats, Leadership, LeadershipTerm, StoreStats } from '@conductor-run/job-store';
 import { z } from 'zod';
 
+import type { Reloaded } from '../daemon/live-config.ts';
 import type { ChecklistItem, NodeState } from '../node-state.ts';
 import type {
   CheckItemView,
@@ -10,8 +11,11 @@ import type {
   KindStatsView,
   LeaderView,
   LeadershipView,
+  NodeConfigView,
   NodeListView,
   NodeView,
+  ReloadListView,
+  ReloadView,
   StatusView,
   StoreStatsView,
   TermView,
@@ -24,16 +28,36 @@ const checkItemView: z.ZodType<CheckItemView> = view<CheckItemView>(
   { name: text('What was started'), detail: orNull(text('How')) },
 );
 
+const nodeConfigView: z.ZodType<NodeConfigView> = view<NodeConfigView>(
+  'NodeConfigView',
+  'The config a daemon works with',
+  {
+    path: orNull(text('The file, absolute; null when there was none')),
+    digest: text('The same for files that say the same'),
+    loadedAtMs: atMs('When it was read'),
+    isCurrent: orNull(
+      flag('Whether the file still says the same'),
+      'Whether the file still says the same; null when it cannot be read from here',
+    ),
+    restartFor: listOf(text('A key of the file'), 'Keys whose values are used after a restart only'),
+    problem: orNull(text('Why the file was refused the last time it was read again')),
+  },
+);
+
 /** One node. */
 const nodeView: z.ZodType<NodeView> = view<NodeView>('NodeView', 'A daemon', {
   nodeId: text('Its name'),
   host: text('The machine it runs on'),
-  isLive: flag('Whether its last sign of life is younger than its time to live'),
+  isLive: flag(
+    'Whether its last sign of life is younger than its time to live, and its process is not known to be gone',
+  ),
+  isDraining: flag('Whether it takes nothing new and waits for its tasks to end'),
   role: orNull(text('leader, degraded or standby; null when it has not said')),
   running: orNull(count('Tasks it runs')),
   maxParallel: orNull(count('Tasks it may run at once')),
   apiUrl: orNull(text('Where its HTTP API listens')),
   checklist: listOf(checkItemView, 'What it is made of, in the order it started'),
+  config: orNull(nodeConfigView, 'The config it works with; null when it has not said'),
   startedAtMs: atMs('When it started'),
   beatAtMs: atMs('When it last gave a sign of life'),
 });
@@ -42,6 +66,30 @@ const nodeView: z.ZodType<NodeView> = view<NodeView>('NodeView', 'A daemon', {
 export const nodeListView: z.ZodType<NodeListView> = view<NodeListView>('NodeListView', 'Daemons', {
   nodes: listOf(nodeView, 'Every one that has not left'),
 });
+
+/** `reload`, of one daemon. */
+export const reloadView: z.ZodType<ReloadView> = view<ReloadView>(
+  'ReloadView',
+  'A config that was read again',
+  {
+    node: text('The daemon'),
+    isInUse: flag('Whether the file, as it was read, is in use'),
+    configPath: orNull(text('The config file, absolute')),
+    digest: text('Of what is in use now'),
+    added: listOf(text('A job'), 'Jobs that came'),
+    changed: listOf(text('A job'), 'Jobs that are defined otherwise now'),
+    removed: listOf(text('A job'), 'Jobs that went: their rows stay, and nothing starts them'),
+    restartFor: listOf(text('A key of the file'), 'Keys whose values are used after a restart only'),
+    problem: orNull(text('Why the file is not used')),
+  },
+);
+
+/** `reload`. */
+export const reloadListView: z.ZodType<ReloadListView> = view<ReloadListView>(
+  'ReloadListView',
+  'What the daemons made of their config',
+  { daemons: listOf(reloadView, 'One for each daemon that was asked') },
+);
 
 /** Who leads. */
 const leadershipView: z.ZodType<LeadershipView> = view<LeadershipView>(
@@ -125,7 +173,15 @@ export const daemonEventView: z.ZodType<DaemonEventView> = view<DaemonEventView>
   {
     atMs: atMs('When'),
     event: oneOf(
-      ['part.started', 'daemon.up', 'task.ended', 'daemon.stopping', 'daemon.stopped'],
+      [
+        'part.started',
+        'daemon.up',
+        'config.reloaded',
+        'config.refused',
+        'task.ended',
+        'daemon.stopping',
+        'daemon.stopped',
+      ],
       'What happened',
     ),
     name: orNull(
@@ -151,21 +207,45 @@ export const daemonLogLineView: z.ZodType<DaemonLogLineView> = z
   })
   .meta({ id: 'DaemonLogLineView', description: "A line of the daemon's own log, as it is in the file" });
 
-/** Shows a node. */
-export function toNodeView(node: NodeState): NodeView {
-  const { nodeId, host, isLive, role, running, maxParallel, apiUrl, checklist, startedAtMs, beatAtMs } = node;
+/**
+ * Shows a node.
+ *
+ * @param node - the node
+ * @param isCurrent - whether it works with its config file as it is now; `undefined` when that is not known
+ */
+export function toNodeView(node: NodeState, isCurrent: boolean | undefined): NodeView {
+  const { nodeId, host, isLive, isDraining, role, running, maxParallel, apiUrl, checklist } = node;
+  const { startedAtMs, beatAtMs, config } = node;
   return {
     nodeId,
     host,
     isLive,
+    isDraining,
     role: role ?? null,
     running: running ?? null,
     maxParallel: maxParallel ?? null,
     apiUrl: apiUrl ?? null,
     checklist: checklist.map(toCheckItemView),
+    config:
+      config === undefined
+        ? null
+        : {
+            path: config.path ?? null,
+            digest: config.digest,
+            loadedAtMs: config.loadedAtMs,
+            isCurrent: isCurrent ?? null,
+            restartFor: config.restartFor,
+            problem: config.problem ?? null,
+          },
     startedAtMs,
     beatAtMs,
   };
+}
+
+/** Shows a reload. */
+export function toReloadView(node: string, reloaded: Reloaded): ReloadView {
+  const { configPath, problem } = reloaded;
+  return { ...reloaded, node, configPath: configPath ?? null, problem: problem ?? null };
 }
 
 function toCheckItemView({ name, detail }: ChecklistItem): CheckItemView {

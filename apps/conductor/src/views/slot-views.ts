@@ -31,6 +31,7 @@ const WAITING_STATES = [
   'not_found',
   'ready',
   'no_daemon',
+  'older_config',
   'no_room',
   'not_configured',
 ] as const;
@@ -70,7 +71,8 @@ const forecastSlotView: z.ZodType<ForecastSlotView> = view<ForecastSlotView>(
 );
 
 const watchView: z.ZodType<WatchView> = view<WatchView>('WatchView', 'What a job watches', {
-  kind: text('files, git or command'),
+  kind: text('files, git, command or job'),
+  job: orNull(text('The job whose successes are watched')),
   seen: orNull(whole('The newest value that was acted on')),
 });
 

@@ -163,7 +163,7 @@ export interface DaemonEventView {
   /** When, UTC milliseconds. */
   readonly atMs: number;
   /** What happened. */
-  readonly event: 'part.started' | 'daemon.up' | 'task.ended' | 'daemon.stopping' | 'daemon.stopped';
+  readonly event: 'part.started' | 'daemon.up' | 'config.reloaded' | 'config.refused' | 'task.ended' | 'daemon.stopping' | 'daemon.stopped';
   /** The part that started, the task that ended, or the job whose attempt could not be carried out. */
   readonly name: string | null;
   /** How. */
@@ -572,6 +572,22 @@ export interface MigrateView {
   readonly isCurrent: boolean;
 }
 
+/** The config a daemon works with. */
+export interface NodeConfigView {
+  /** The file, absolute; null when there was none. */
+  readonly path: string | null;
+  /** The same for files that say the same. */
+  readonly digest: string;
+  /** When it was read, UTC milliseconds. */
+  readonly loadedAtMs: number;
+  /** Whether the file still says the same; null when it cannot be read from here. */
+  readonly isCurrent: boolean | null;
+  /** Keys whose values are used after a restart only. */
+  readonly restartFor: readonly string[];
+  /** Why the file was refused the last time it was read again. */
+  readonly problem: string | null;
+}
+
 /** Daemons. */
 export interface NodeListView {
   /** Every one that has not left. */
@@ -584,8 +600,10 @@ export interface NodeView {
   readonly nodeId: string;
   /** The machine it runs on. */
   readonly host: string;
-  /** Whether its last sign of life is younger than its time to live. */
+  /** Whether its last sign of life is younger than its time to live, and its process is not known to be gone. */
   readonly isLive: boolean;
+  /** Whether it takes nothing new and waits for its tasks to end. */
+  readonly isDraining: boolean;
   /** leader, degraded or standby; null when it has not said. */
   readonly role: string | null;
   /** Tasks it runs. */
@@ -596,6 +614,8 @@ export interface NodeView {
   readonly apiUrl: string | null;
   /** What it is made of, in the order it started. */
   readonly checklist: readonly CheckItemView[];
+  /** The config it works with; null when it has not said. */
+  readonly config: NodeConfigView | null;
   /** When it started, UTC milliseconds. */
   readonly startedAtMs: number;
   /** When it last gave a sign of life, UTC milliseconds. */
@@ -712,6 +732,34 @@ export interface PrunedRunView {
   readonly reason: 'age' | 'count' | 'size';
 }
 
+/** What the daemons made of their config. */
+export interface ReloadListView {
+  /** One for each daemon that was asked. */
+  readonly daemons: readonly ReloadView[];
+}
+
+/** A config that was read again. */
+export interface ReloadView {
+  /** The daemon. */
+  readonly node: string;
+  /** Whether the file, as it was read, is in use. */
+  readonly isInUse: boolean;
+  /** The config file, absolute. */
+  readonly configPath: string | null;
+  /** Of what is in use now. */
+  readonly digest: string;
+  /** Jobs that came. */
+  readonly added: readonly string[];
+  /** Jobs that are defined otherwise now. */
+  readonly changed: readonly string[];
+  /** Jobs that went: their rows stay, and nothing starts them. */
+  readonly removed: readonly string[];
+  /** Keys whose values are used after a restart only. */
+  readonly restartFor: readonly string[];
+  /** Why the file is not used. */
+  readonly problem: string | null;
+}
+
 /** A snapshot brought back. */
 export interface ReplayView {
   /** The checkpoint's id. */
@@ -754,10 +802,16 @@ export interface RunDetailView {
   readonly run: RunFullView;
 }
 
-/** What a run changed in its work tree: its last checkpoint of it. */
+/** What a run changed in its work tree. */
 export interface RunDiffView {
   /** The run's id, a ULID. */
   readonly runId: string;
+  /** The checkpoint from before its first instruction; null when there is none and the base of `checkpoint` stands for it. */
+  readonly startSeq: number | null;
+  /** The size of a change. */
+  readonly diffStat: DiffStatView;
+  /** By path. */
+  readonly files: readonly FileDiffView[];
   /** A checkpoint of a work tree. */
   readonly checkpoint: GitDiffView;
 }
@@ -1153,7 +1207,7 @@ export interface VerifyView {
 /** What a job waits for. */
 export interface WaitingView {
   /** The store's refusal, or why a job that may start has not. */
-  readonly state: 'already_running' | 'up_to_date' | 'retry_pending' | 'retry_exhausted' | 'concurrency_limit' | 'not_due' | 'paused' | 'cancelled' | 'not_found' | 'ready' | 'no_daemon' | 'no_room' | 'not_configured';
+  readonly state: 'already_running' | 'up_to_date' | 'retry_pending' | 'retry_exhausted' | 'concurrency_limit' | 'not_due' | 'paused' | 'cancelled' | 'not_found' | 'ready' | 'no_daemon' | 'older_config' | 'no_room' | 'not_configured';
   /** One sentence. */
   readonly text: string;
   /** When to look again, UTC milliseconds. */
@@ -1164,8 +1218,10 @@ export interface WaitingView {
 
 /** What a job watches. */
 export interface WatchView {
-  /** files, git or command. */
+  /** files, git, command or job. */
   readonly kind: string;
+  /** The job whose successes are watched. */
+  readonly job: string | null;
   /** The newest value that was acted on. */
   readonly seen: number | null;
 }

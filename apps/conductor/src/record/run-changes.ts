@@ -1,0 +1,109 @@
+/**
+ * What a run changed in its work tree: the difference between the record taken before its first instruction and its
+ * newest one. Without a record of the start, as when that capture was given up, the commit it was compared with counts.
+ */
+import { createReadStream } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+
+import {
+  type CheckpointDiff,
+  type CheckpointRecord,
+  diffCheckpoints,
+  type GitDiffRecord,
+  readCheckpoints,
+} from '@conductor-run/checkpointing';
+import type { Clock } from '@conductor-run/clock';
+import { openRun, type RunSummary } from '@conductor-run/logging';
+
+import { requireGitDiff } from '../checkpoint-selector.ts';
+import { toCheckpointDiffView, toGitDiffView } from '../views/checkpoint-views.ts';
+import type { RunDiffView } from '../views/types.ts';
+import { openPatch } from './runs.ts';
+
+/** The two records, and how their trees differ. */
+export interface RunChanges {
+  /** As `runs diff --json` and the API show it; asks the repository. */
+  view(): Promise<RunDiffView>;
+  /**
+   * The patch, exact to the byte; asks the repository only when no record holds it as it is.
+   *
+   * @param tmpDir - where it is put together then; the system's when empty
+   */
+  openPatch(tmpDir: string): Promise<Readable>;
+}
+
+/**
+ * Finds out what a run changed.
+ *
+ * @param run - the run
+ * @param clock - the time
+ * @throws ConductorError with code `checkpoint-unknown`. What asks the repository throws CheckpointError with code
+ * `snapshot-unavailable` when neither it nor the run directory holds a tree any more
+ */
+export async function readRunChanges(run: RunSummary, clock: Clock): Promise<RunChanges> {
+  const { runId, checkpointsDir } = run.paths;
+  const { records } = await readCheckpoints(checkpointsDir);
+  const end = requireGitDiff(records, runId, undefined);
+  const start = findStart(records, await readStartSeq(run, clock));
+  const compare = (): Promise<CheckpointDiff> => diffCheckpoints(start ?? 'base', end, { clock });
+  const startSeq = start?.seq ?? null;
+  return {
+    view: async () => {
+      const { diffStat, files } = toCheckpointDiffView(runId, [startSeq, end.seq], await compare());
+      return { runId, startSeq, diffStat, files, checkpoint: toGitDiffView(end) };
+    },
+    openPatch: async (tmpDir) => {
+      // What is recorded against the same tree is the answer already, and needs no repository.
+      const isRecorded = start === undefined || start.tree === end.baseTree;
+      const patch = isRecorded
+        ? openPatch(end, records)
+        : await writeAndOpen(await compare(), tmpDir === '' ? tmpdir() : tmpDir);
+      return patch === undefined ? Readable.from([]) : Readable.from(withoutHeader(patch));
+    },
+  };
+}
+
+async function readStartSeq(run: RunSummary, clock: Clock): Promise<unknown> {
+  const events = await openRun(run.paths, { clock }).events();
+  return events.find(({ data }) => data?.['occasion'] === 'start')?.data?.['seq'];
+}
+
+function findStart(records: readonly CheckpointRecord[], seq: unknown): GitDiffRecord | undefined {
+  return records.filter((record) => record.type === 'git_diff').find((record) => record.seq === seq);
+}
+
+async function writeAndOpen(diff: CheckpointDiff, tmpDir: string): Promise<Readable> {
+  const directory = await mkdtemp(path.join(tmpDir, 'conductor-diff-'));
+  const remove = (): Promise<void> => rm(directory, { recursive: true, force: true });
+  try {
+    const file = path.join(directory, 'changes.patch');
+    await diff.writePatch(file);
+    const patch = createReadStream(file);
+    patch.once('close', () => void remove());
+    return patch;
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+/** Before the first file stand the names of the trees and git's raw list of files, which say nothing to people. */
+async function* withoutHeader(patch: Readable): AsyncGenerator<Buffer, void, undefined> {
+  let header: Buffer | undefined = Buffer.from('\n');
+  for await (const chunk of patch as AsyncIterable<Buffer>) {
+    if (header === undefined) {
+      yield chunk;
+      continue;
+    }
+    header = Buffer.concat([header, chunk]);
+    const begin = header.indexOf(FIRST_FILE);
+    if (begin < 0) continue;
+    yield header.subarray(begin + 1);
+    header = undefined;
+  }
+}
+
+const FIRST_FILE = '\ndiff --git ';
