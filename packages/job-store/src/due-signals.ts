@@ -42,7 +42,7 @@ export function createDueSignals(options: DueSignalsOptions): DueSignalSource {
   let rings = 1;
   /** Up to which ring each loop has looked, by the kinds it claims. */
   const seenRings = new Map<string, number>();
-  /** The next instant that other processes have been told of; they set their timers by it. */
+  /** The next instant that other processes have been told of and set their timers by; Infinity when it is not known. */
   let toldMs = Infinity;
   let lookTimer: Timer | undefined;
   let soonTimer: Timer | undefined;
@@ -70,6 +70,15 @@ export function createDueSignals(options: DueSignalsOptions): DueSignalSource {
     toldMs = Infinity;
     bell.ring();
     emit();
+  };
+
+  /** A success may leave newer input that is due later: nobody has set a timer for it yet. */
+  const tellNext = (): void => {
+    const nextMs = nextInstantMs();
+    if (nextMs === undefined || nextMs === toldMs) return;
+    // An instant that has passed is nobody's timer any more.
+    if (nextMs < toldMs || toldMs <= clock.nowMs()) wake();
+    toldMs = nextMs;
   };
 
   return {
@@ -131,11 +140,8 @@ export function createDueSignals(options: DueSignalsOptions): DueSignalSource {
         SOON_MS,
         () => {
           soonTimer = undefined;
-          const nextMs = nextInstantMs() ?? Infinity;
-          // A success may leave newer input that is due later: nobody has set a timer for it yet.
-          const isNews = nextMs < toldMs;
-          if (isNews || hasReady()) wake();
-          toldMs = nextMs;
+          if (hasReady()) wake();
+          else tellNext();
         },
         { keepAlive: false },
       );

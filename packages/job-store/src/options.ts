@@ -45,7 +45,7 @@ export function requireText(name: string, value: string, maxLength: number = MAX
  * the same one for all of them; at NUL, SQLite's functions and PostgreSQL stop.
  */
 export function isStorable(text: string): boolean {
-  return !/\p{Surrogate}/u.test(text) && !text.includes('\0');
+  return text.isWellFormed() && !text.includes('\0');
 }
 
 function describe(value: unknown): string {

@@ -113,6 +113,37 @@ export function floodCases(setup: ContractSetup): readonly ContractCase[] {
     ),
     contractCase(
       setup,
+      'given an instant that has passed, when a job ends that was raised for a later one, a wait ends at that one too',
+      async ({ store, clock }) => {
+        const first = await enqueueAndClaim(store);
+        await store.enqueue({ kind: 'x', key: '1' });
+        const [second] = await store.claimNext({ ...BY_ALICE, kinds: ['x'] });
+        assert.ok(second !== undefined);
+        const soonMs = clock.nowMs() + 600;
+        const laterMs = soonMs + 800;
+        await store.enqueue({ ...BUILD, dueAtMs: soonMs });
+        await store.enqueue({ kind: 'x', key: '1', dueAtMs: laterMs });
+        const claimedAtMs: number[] = [];
+        const loop = async (): Promise<void> => {
+          while (claimedAtMs.length < 2) {
+            const leases = await store.claimNext(BY_ALICE);
+            claimedAtMs.push(...leases.map(() => clock.nowMs()));
+            if (leases.length === 0) await store.waitForDue();
+          }
+        };
+        const looping = loop();
+        await store.succeed(first);
+
+        for (let turn = 0; turn < 70; turn += 1) await clock.advance(10);
+        await store.succeed(second);
+        for (let turn = 0; turn < 200 && claimedAtMs.length < 2; turn += 1) await clock.advance(10);
+
+        await looping;
+        assert.deepEqual(claimedAtMs, [soonMs, laterMs]);
+      },
+    ),
+    contractCase(
+      setup,
       'given two loops on one store, when one claims its kind, the other still hears of its own',
       async ({ store, clock }) => {
         const y = { ...BY_ALICE, kinds: ['y'] };
