@@ -33,8 +33,18 @@ export interface Config {
   readonly arcp: ArcpConfig;
   /** The file that was read, `undefined` when there is none. */
   readonly configPath: string | undefined;
-  /** Folder the config lies in, else the working directory: where jobs run and relative paths start. */
+  /**
+   * Where jobs run and relative paths start: the folder the config lies in; without one the top of the git work tree
+   * around the working directory, so that each folder of a project finds the same record; else the working directory.
+   */
   readonly rootDir: string;
+}
+
+/** What of a config can be used by who only reads the record. */
+export interface ReadingConfig {
+  readonly config: Config;
+  /** What is wrong with the file; its jobs that are not understood are left out. */
+  readonly problem: ConductorError | undefined;
 }
 
 /** What config is read from. */
@@ -55,10 +65,76 @@ export interface ConfigInput {
  */
 export function loadConfig(input: ConfigInput): Config {
   const configPath = findConfig(input);
-  const rootDir = configPath === undefined ? input.cwd : path.dirname(configPath);
   const file = configPath === undefined ? {} : parseFile(configPath);
-  const { jobs, arcp, ...fileSettings } = validate(file, configPath ?? '');
+  const config = resolveConfig(input, configPath, validate(file, configPath ?? ''));
+  requireLeaseRatios(config.settings);
+  requireTokenBeyondLoopback(config.settings, config.sources);
+  return config;
+}
 
+/**
+ * Reads as much of the config as it takes to find the record, so that a slip in a job does not lock anybody out of it.
+ *
+ * @param input - where to look
+ * @throws ConductorError as `loadConfig` does when the slip leaves open where the record is
+ */
+export function loadConfigToRead(input: ConfigInput): ReadingConfig {
+  try {
+    return { config: loadConfig(input), problem: undefined };
+  } catch (error) {
+    if (!(error instanceof ConductorError) || error.code !== 'config-invalid') throw error;
+    const configPath = findConfig(input);
+    const isPlaceGiven = RECORD_KEYS.every((key) =>
+      givenOutside(key, input).some(([value]) => isGiven(value)),
+    );
+    const file = configPath === undefined ? {} : readLeniently(configPath);
+    if (!isPlaceGiven && !(isRecord(file) && isPlaceCertain(file))) throw error;
+    return { config: resolveConfig(input, configPath, understood(file)), problem: error };
+  }
+}
+
+function readLeniently(configPath: string): unknown {
+  try {
+    return parseFile(configPath);
+  } catch (error) {
+    if (error instanceof ConductorError) return undefined;
+    throw error;
+  }
+}
+
+/** Whether nothing in the file could have been meant to say where the record is and was not understood. */
+function isPlaceCertain(file: Readonly<Record<string, unknown>>): boolean {
+  return Object.entries(file).every(([key, value]) => {
+    const setting = settingKeys().find((each) => each === key);
+    if (setting === undefined) {
+      const near = suggest(key, settingKeys());
+      return !PLACE_KEYS.some((place) => place === near);
+    }
+    return !PLACE_KEYS.includes(setting) || SETTINGS[setting].schema.safeParse(value).success;
+  });
+}
+
+/** What of a file is understood, key by key and job by job. */
+function understood(file: unknown): FileContent {
+  const content = isRecord(file) ? file : {};
+  const settings = settingKeys().flatMap((key) => {
+    const parsed = SETTINGS[key].schema.safeParse(content[key]);
+    return parsed.success ? [[key, parsed.data] as const] : [];
+  });
+  const jobs = Object.entries(isRecord(content['jobs']) ? content['jobs'] : {}).flatMap(([name, job]) => {
+    const parsed = jobsSchema.safeParse({ [name]: job });
+    return parsed.success ? [...parsed.data] : [];
+  });
+  const { arcp } = fileSchema.parse({});
+  return { ...Object.fromEntries(settings), arcp, jobs: new Map(jobs) };
+}
+
+function resolveConfig(
+  input: ConfigInput,
+  configPath: string | undefined,
+  { jobs, arcp, ...fileSettings }: FileContent,
+): Config {
+  const rootDir = configPath === undefined ? findProject(input.cwd) : path.dirname(configPath);
   const values: Record<string, string | number> = {};
   const sources: Record<string, SettingSource> = {};
   for (const key of settingKeys()) {
@@ -66,11 +142,8 @@ export function loadConfig(input: ConfigInput): Config {
     values[key] = value;
     sources[key] = source;
   }
-  const settings = toSettings(values, sources, rootDir, input.cwd);
-  requireLeaseRatios(settings);
-  requireTokenBeyondLoopback(settings, sources);
   return {
-    settings,
+    settings: toSettings(values, sources, rootDir, input.cwd),
     sources: sources as Record<keyof Settings, SettingSource>,
     jobs,
     arcp,
@@ -100,6 +173,14 @@ function findConfig(input: ConfigInput): string | undefined {
   }
 }
 
+/** The top of the git work tree around a folder, else the folder itself. */
+function findProject(cwd: string): string {
+  for (let folder = cwd; ; folder = path.dirname(folder)) {
+    if (existsSync(path.join(folder, '.git'))) return folder;
+    if (folder === path.dirname(folder)) return cwd;
+  }
+}
+
 function parseFile(configPath: string): unknown {
   try {
     // JSON is YAML: one parser reads both, and its errors carry line and column.
@@ -112,7 +193,9 @@ function parseFile(configPath: string): unknown {
   }
 }
 
-function validate(file: unknown, configPath: string): z.output<typeof fileSchema> {
+type FileContent = z.output<typeof fileSchema>;
+
+function validate(file: unknown, configPath: string): FileContent {
   const result = fileSchema.safeParse(file);
   if (result.success) return result.data;
   const lines = result.error.issues.flatMap((issue) => describeIssue(issue, file));
@@ -137,8 +220,29 @@ function describeIssue(issue: z.core.$ZodIssue, file: unknown): string[] {
   );
   const shown =
     value === undefined ? 'missing' : isSecret(where) ? HIDDEN : JSON.stringify(value, showServerOnly);
-  return [`"${where === '' ? 'the file' : where}" is ${shown}, ${issue.message}`];
+  // A record says of a bad key that it is one, not what it would have to be.
+  const nested = issue.code === 'invalid_key' ? issue.issues[0]?.message : undefined;
+  if (nested !== undefined) return [`"${where}" cannot be a name, ${nested}`];
+  const wanted = issue.code === 'invalid_type' ? issue.message.replace(ZOD_TYPE, wantedType) : issue.message;
+  return [`"${where === '' ? 'the file' : where}" is ${shown}, ${wanted}`];
 }
+
+/** What zod says by itself about a value of another type; of ours it says nothing new. */
+const ZOD_TYPE = /^Invalid input: expected (\w+), received .*$/;
+
+function wantedType(_said: string, type: string): string {
+  return `expected ${FILE_TYPES[type] ?? `a ${type}`}`;
+}
+
+/** Types as people who write YAML call them. */
+const FILE_TYPES: Readonly<Record<string, string>> = {
+  object: 'keys and their values',
+  record: 'keys and their values',
+  array: 'a list',
+  string: 'text',
+  int: 'a whole number',
+  boolean: 'true or false',
+};
 
 /** Addresses may carry a key: of them a message shows the server. */
 function showServerOnly(_key: string, value: unknown): unknown {
@@ -166,13 +270,9 @@ function resolveSetting(
   fileSettings: Readonly<Record<string, unknown>>,
 ): [string | number, SettingSource] {
   const spec = SETTINGS[key];
-  const given: readonly [unknown, SettingSource, string][] = [
-    [input.flags[key], 'flag', `--${kebabCase(key)}`],
-    [input.env[environmentName(key)], 'environment', environmentName(key)],
-    [fileSettings[key], 'file', key],
-  ];
+  const given: readonly Given[] = [...givenOutside(key, input), [fileSettings[key], 'file', key]];
   for (const [value, source, shownAs] of given) {
-    if (value === undefined || value === '') continue;
+    if (!isGiven(value)) continue;
     const parsed = spec.schema.safeParse(value);
     if (parsed.success) return [parsed.data, source];
     const shown =
@@ -185,6 +285,21 @@ function resolveSetting(
     throw new ConductorError('config-invalid', `Cannot use setting ${shownAs} "${shown}": ${why}`);
   }
   return [spec.defaultValue === 'hostname' ? hostname() : spec.defaultValue, 'default'];
+}
+
+/** A value, where it came from, and what it is called there. */
+type Given = readonly [unknown, SettingSource, string];
+
+/** What flags and the environment say, in the order of their rank. */
+function givenOutside(key: keyof Settings, { flags, env }: ConfigInput): readonly Given[] {
+  return [
+    [flags[key], 'flag', `--${kebabCase(key)}`],
+    [env[environmentName(key)], 'environment', environmentName(key)],
+  ];
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== '';
 }
 
 /** Makes paths absolute: those of the file and the defaults from where they belong, those of flags and environment from the cwd. */
@@ -249,6 +364,9 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
+/** The settings that say where jobs and runs are. */
+const RECORD_KEYS: readonly (keyof Settings)[] = ['store', 'stateDir', 'runsDir'];
+const PLACE_KEYS: readonly (keyof Settings)[] = [...RECORD_KEYS, 'logsDir', 'worktreesDir'];
 const STANDBY_PRIORITY = 50;
 const CONFIG_NAMES = ['conductor.yaml', 'conductor.yml', 'conductor.json'];
 

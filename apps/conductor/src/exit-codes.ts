@@ -4,7 +4,7 @@
 export const EXIT: {
   /** Everything asked for was done. */
   readonly ok: 0;
-  /** The command failed, or the work it ran did without a code of its own. */
+  /** The command failed or had nothing to do, or the work it ran failed without a code of its own. */
   readonly failed: 1;
   /** Wrong arguments or config; nothing was changed. */
   readonly usage: 2;
@@ -13,7 +13,7 @@ export const EXIT: {
   /** `start`: the grace ran out and the running steps were ended. */
   readonly graceOver: 4;
   /**
-   * The job cannot be claimed now: it runs elsewhere, waits for a retry, is paused (EX_TEMPFAIL of sysexits.h).
+   * Not now: the job runs, here or elsewhere, waits for a retry, is paused (EX_TEMPFAIL of sysexits.h).
    * `start --run-once`: nothing could be planned, because another node leads or everything is paused.
    */
   readonly refused: 75;

@@ -1,10 +1,8 @@
 /** The `jobs:` part of the config file: what a user writes, and the plain definition the app works with. */
-import { parseSchedule, type ScheduleSpec } from '@conductor-run/timed-jobs';
+import { parseSchedule, type ScheduleSpec, TimedJobsError } from '@conductor-run/timed-jobs';
 import { z } from 'zod';
 
 import { parseDuration } from './duration.ts';
-import { ConductorError } from './errors.ts';
-import { suggest } from './suggest.ts';
 
 /** One step of a job, defaults filled in. */
 export interface StepDefinition {
@@ -76,10 +74,11 @@ export interface JobDefinition {
   };
 }
 
-const duration = z.string().transform((text, context) => {
+const DURATION = 'expected a duration such as 90s, 30m or 1h30m';
+const duration = z.string({ error: DURATION }).transform((text, context) => {
   const durationMs = parseDuration(text);
   if (durationMs === undefined) {
-    context.addIssue({ code: 'custom', message: 'expected a duration such as 90s, 30m or 1h30m' });
+    context.addIssue({ code: 'custom', message: DURATION });
     return z.NEVER;
   }
   return durationMs;
@@ -89,6 +88,8 @@ const limit = duration.refine((durationMs) => durationMs > 0, { error: 'expected
 const command = z.union([z.string().trim().min(1), z.array(z.string()).min(1)], {
   error: 'expected a shell line or a list of the program and its arguments',
 });
+/** As timed-jobs has it. */
+const LEAST_EVERY_MS = 100;
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/, {
   error: 'expected a letter or digit, then up to 62 letters, digits, - or _',
 });
@@ -109,7 +110,12 @@ const step = z.strictObject({
 const schedule = z
   .strictObject({
     cron: z.string().min(1).optional().describe('Five or six fields; one of cron, every and at'),
-    every: duration.optional().describe('A fixed interval'),
+    every: duration
+      .refine((everyMs) => everyMs >= LEAST_EVERY_MS, {
+        error: `expected a duration of at least ${LEAST_EVERY_MS}ms`,
+      })
+      .optional()
+      .describe('A fixed interval, at least 100ms'),
     at: z.string().min(1).optional().describe('One instant, ISO 8601'),
     timezone: z.string().min(1).optional().describe('IANA name, for cron'),
     catchUp: z
@@ -120,17 +126,27 @@ const schedule = z
     jitter: duration.optional().describe('Spreads the start over this long, the same for each slot'),
   })
   .superRefine((value, context) => {
+    if (value.every !== undefined && value.every < LEAST_EVERY_MS) return;
+    const given = [value.cron, value.every, value.at].filter((each) => each !== undefined);
+    if (given.length !== 1) {
+      const message = `expected exactly one of cron, every and at, not ${given.length}`;
+      context.addIssue({ code: 'custom', message });
+      return;
+    }
     try {
       parseSchedule(toScheduleSpec('schedule', value));
     } catch (error) {
-      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+      if (!(error instanceof TimedJobsError)) throw error;
+      // The field and what was expected of it; which schedule it is, the path tells.
+      const message = error.message.replace(/^Cannot read schedule "schedule": /, '');
+      context.addIssue({ code: 'custom', message });
     }
   });
 
 const watch = z
   .strictObject({
     files: z
-      .array(z.string().min(1))
+      .array(z.string().min(1).refine(isBelow, { error: 'expected a glob below the folder of the config' }))
       .min(1)
       .optional()
       .describe('Globs below the config’s folder; one of files, git and command'),
@@ -228,6 +244,11 @@ export const jobsSchema: z.ZodType<ReadonlyMap<string, JobDefinition>> = z
       new Map(Object.entries(jobs).map(([jobName, input]) => [jobName, toJobDefinition(jobName, input)])),
   );
 
+/** A glob that begins at a root or climbs up would watch what is not the project's. */
+function isBelow(glob: string): boolean {
+  return !/^(?:[/\\]|[A-Za-z]:)/.test(glob) && !glob.split(/[/\\]/).includes('..');
+}
+
 /** fetch refuses such an address, and says it aloud. */
 function hasNoCredentials(address: string): boolean {
   if (!URL.canParse(address)) return true;
@@ -289,13 +310,6 @@ function toScheduleSpec(scheduleName: string, input: ScheduleInput): ScheduleSpe
     ...(input.overlap !== undefined && { overlap: input.overlap }),
     ...(input.jitter !== undefined && { jitterMs: input.jitter }),
   };
-  const given = [input.cron, input.every, input.at].filter((value) => value !== undefined);
-  if (given.length !== 1) {
-    throw new ConductorError(
-      'config-invalid',
-      `Cannot use schedule: ${given.length} of cron, every and at are given, expected exactly one`,
-    );
-  }
   if (input.cron !== undefined) return { ...policy, cron: input.cron };
   if (input.every !== undefined) return { ...policy, everyMs: input.every };
   return { ...policy, at: input.at ?? '' };
@@ -309,26 +323,4 @@ interface ScheduleInput {
   readonly catchUp?: 'latest' | 'all' | 'none' | undefined;
   readonly overlap?: 'skip' | 'queue-one' | undefined;
   readonly jitter?: number | undefined;
-}
-
-/**
- * Looks a job up by name.
- *
- * @param jobs - the config's jobs
- * @param jobName - what the user typed
- * @throws ConductorError with code `job-unknown`, with the nearest name
- */
-export function requireDefinition(jobs: ReadonlyMap<string, JobDefinition>, jobName: string): JobDefinition {
-  const definition = jobs.get(jobName);
-  if (definition !== undefined) return definition;
-  const near = suggest(jobName, [...jobs.keys()]);
-  const known = jobs.size === 0 ? 'the config has none' : `known are ${[...jobs.keys()].join(', ')}`;
-  throw new ConductorError(
-    'job-unknown',
-    `Cannot find job "${jobName}": expected one of the config, ${known}`,
-    {
-      hint:
-        near === undefined ? '`conductor init` writes a config with two jobs.' : `Did you mean "${near}"?`,
-    },
-  );
 }

@@ -1,4 +1,6 @@
 /** The outside world of a real process. Nothing else in the app reads `process`. */
+import { fstatSync } from 'node:fs';
+
 import { createRealClock } from '@conductor-run/clock';
 
 import type { CliIo } from './io.ts';
@@ -10,6 +12,7 @@ import type { CliIo } from './io.ts';
  */
 export function createProcessIo(): CliIo {
   return {
+    hasInput: isInput(0),
     stdout: process.stdout,
     stderr: process.stderr,
     isTerminal: process.stderr.isTTY && process.env['TERM'] !== 'dumb',
@@ -31,6 +34,12 @@ export function createProcessIo(): CliIo {
       }
     },
   };
+}
+
+/** A terminal is nobody's input here, and `/dev/null` is as good as none. */
+function isInput(fd: number): boolean {
+  const entry = fstatSync(fd);
+  return entry.isFile() || entry.isFIFO() || entry.isSocket();
 }
 
 /** Ends this process with 0 once nobody reads what it prints (`conductor runs list | head`), unless `outliveReader` was called. */

@@ -140,4 +140,5 @@ const SILENT_IO = {
   clock: createRealClock(),
   onSignal: () => () => undefined,
   outliveReader: () => undefined,
+  hasInput: false,
 };

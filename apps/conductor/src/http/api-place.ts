@@ -53,6 +53,19 @@ export function findApi(settings: Pick<Settings, 'stateDir' | 'nodeId'>): ApiPla
   return found === undefined ? undefined : { nodeId: found.nodeId, url: found.url };
 }
 
+/**
+ * The daemons of this state directory that were killed: their last sign of life may be young, and nobody is there.
+ *
+ * @param settings - state directory
+ */
+export function killedNodes(settings: Pick<Settings, 'stateDir'>): ReadonlySet<string> {
+  const { processes } = createHost();
+  const places = namesIn(folderOf(settings)).flatMap((name) =>
+    name.endsWith('.json') ? readPlace(path.join(folderOf(settings), name)) : [],
+  );
+  return new Set(places.flatMap((place) => (isProcessAlive(processes, place.process) ? [] : place.nodeId)));
+}
+
 function readPlace(file: string): readonly z.output<typeof placeSchema>[] {
   try {
     return [placeSchema.parse(JSON.parse(readFileSync(file, 'utf8')))];

@@ -1,4 +1,5 @@
 /** Who lives, who leads and how many jobs stand where. */
+import { killedNodes } from '../http/api-place.ts';
 import { LEADERSHIP } from '../leadership.ts';
 import { toNodeState } from '../node-state.ts';
 import { VERSION } from '../version.ts';
@@ -37,10 +38,14 @@ export async function readStatus(place: RecordPlace, answeredBy: string | null):
 }
 
 /** Every daemon that has given a sign of life and not left. */
-export async function readNodes({ store, clock }: RecordPlace): Promise<NodeListView> {
+export async function readNodes({ config, store, clock }: RecordPlace): Promise<NodeListView> {
   const nodes = await store.nodes();
+  const killed = killedNodes(config.settings);
   const nowMs = clock.nowMs();
-  return { nodes: nodes.map((node) => toNodeView(toNodeState(node, nowMs))) };
+  const states = nodes.map((node) => toNodeState(node, nowMs));
+  return {
+    nodes: states.map((state) => toNodeView({ ...state, isLive: state.isLive && !killed.has(state.nodeId) })),
+  };
 }
 
 /** Who leads and who led. */
