@@ -24,7 +24,7 @@ describe('client', () => {
     const readme = readFileSync(path.join(import.meta.dirname, '../README.md'), 'utf8');
     const client = createConductorClient({ baseUrl: 'http://127.0.0.1:1', token: TOKEN });
 
-    const listed = [...readme.matchAll(/^\| `(\w+)\([^`]*options\?\)` /gm)].map(([, name]) => name);
+    const listed = [...readme.matchAll(/^\| `(\w+)\([^`]*options\?\)` /gm)].map(([, name = '']) => name);
 
     expect(listed.toSorted()).toEqual(Object.keys(client).toSorted());
   });
