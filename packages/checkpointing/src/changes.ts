@@ -9,7 +9,13 @@ import type { TreeImport } from './fast-import.ts';
 import type { StatusEntry } from './git-status.ts';
 import type { Redactor } from './options.ts';
 import type { LeftOutPath, LeftOutReason, RecordedPath } from './record.ts';
-import { isRacy, isSameSignature, type FileSignature, type WorktreeReader } from './worktree-reader.ts';
+import {
+  isRacy,
+  isSameSignature,
+  type FileSignature,
+  type PathLook,
+  type WorktreeReader,
+} from './worktree-reader.ts';
 
 /** @internal How much a snapshot may hold. */
 export interface CaptureLimits {
@@ -57,7 +63,9 @@ export function lookAtChanges(entries: readonly StatusEntry[], context: ChangeCo
   const leftOut: LeftOutPath[] = [];
   for (const entry of entries) {
     const seen = context.reader.look(entry.path);
-    if (seen.kind === 'directory' && entry.isGitlink) {
+    if (isRefusedName(entry.path, seen.kind)) {
+      leftOut.push(leaveOut(entry.path, 'refused-name'));
+    } else if (seen.kind === 'directory' && entry.isGitlink) {
       leftOut.push(leaveOut(entry.path, 'submodule-changed'));
     } else if (seen.kind === 'absent' || seen.kind === 'directory') {
       if (entry.mayBeAbsent === true) continue;
@@ -176,6 +184,14 @@ export function fingerprintOf(removed: readonly BytePath[], kept: ReadonlyMap<By
   return createHash('sha256').update(lines.join(''), 'latin1').digest('hex');
 }
 
+/**
+ * Names that git takes into no index: a snapshot with one of them could be written, and never be brought back. In a tree
+ * that has one already, what is there is not touched.
+ */
+function isRefusedName(path: BytePath, kind: PathLook['kind']): boolean {
+  return GIT_FOLDER.test(path) || (kind === 'symlink' && GIT_MODULES.test(path));
+}
+
 function modeOf(entry: StatusEntry, signature: FileSignature, hasExecutableBit: boolean): string {
   if ((signature.mode & S_IFMT) === S_IFLNK) return '120000';
   if (!hasExecutableBit) return entry.worktreeMode === '100755' ? '100755' : '100644';
@@ -188,3 +204,5 @@ const nextTurn: () => Promise<void> = promisify(setImmediate);
 const S_IFMT = 0o170000n;
 const S_IFLNK = 0o120000n;
 const ENTRIES_PER_TURN = 200;
+const GIT_FOLDER = /(?:^|\/)\.git(?:\/|$)/i;
+const GIT_MODULES = /(?:^|\/)\.gitmodules$/i;

@@ -18,6 +18,8 @@ export interface GitCommand {
   readonly input?: Uint8Array | string;
   /** A file descriptor that gets stdout, so that large output never passes through this process. */
   readonly stdoutFd?: number;
+  /** Gets stdout as it comes, which the result then does not hold. Must not throw. */
+  readonly onStdout?: (chunk: Buffer) => void;
   /** Exit codes that are answers, not failures. Default: 0 alone. */
   readonly okExitCodes?: readonly number[];
 }
@@ -113,7 +115,8 @@ function watch(child: ChildProcess, command: GitCommand, context: WatchContext):
     );
   });
 
-  child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));
+  const onStdout = command.onStdout ?? ((chunk: Buffer): void => void stdout.push(chunk));
+  child.stdout?.on('data', onStdout);
   child.stderr?.on('data', (chunk: Buffer) => {
     if (stderr.length < MAX_STDERR_CHARS) stderr += chunk.toString('utf8');
   });

@@ -80,6 +80,7 @@ const gitDiffSchema = z.object({
         'special-file',
         'unreadable',
         'filtered',
+        'refused-name',
       ]),
       bytes: z.int().optional(),
     }),

@@ -87,7 +87,8 @@ export type LeftOutReason =
   | 'submodule-changed'
   | 'special-file'
   | 'unreadable'
-  | 'filtered';
+  | 'filtered'
+  | 'refused-name';
 
 /** A path the snapshot does not hold as it is on disk. A tracked one is kept as the base has it. */
 export interface LeftOutPath extends RecordedPath {

@@ -4,6 +4,7 @@
  */
 import { lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { absolutePath, bytePathToText, parentOf, recordedToBytePath, type BytePath } from './byte-path.ts';
+import { findDamagedBlob } from './blob-check.ts';
 import type { CheckpointManager } from './checkpoint-manager.ts';
 import { CheckpointError, systemErrorCode } from './errors.ts';
 import type { GitDiffOptions } from './git-diff.ts';
@@ -47,7 +48,8 @@ export interface RestoredSnapshot {
  * ignored files too. Takes a checkpoint first, also when nothing has to change.
  *
  * @throws {@link CheckpointError} with code `would-lose-content` before anything was changed; `restore-incomplete` when the
- * tree changed meanwhile; and as taking a checkpoint and replaying
+ * tree changed meanwhile or could not be written, the message names the checkpoint that undoes it; and, before anything was
+ * changed, as taking a checkpoint and replaying
  */
 export async function restoreCheckpoint(
   record: CheckpointRecord,
@@ -82,7 +84,12 @@ export async function restoreCheckpoint(
       changes,
     };
     refuseLosses(plan, new Set(captured.map((change) => change.path)));
-    await apply(plan);
+    const env = await stage(plan);
+    try {
+      await apply(plan, env);
+    } catch (error) {
+      throw incomplete(plan, error);
+    }
     return {
       before,
       written: changes.filter((change) => change.letter !== 'D').length,
@@ -153,13 +160,27 @@ function refuseUnheld(plan: Plan, path: BytePath, removed: ReadonlySet<BytePath>
   }
 }
 
-async function apply(plan: Plan): Promise<void> {
+type CommandEnv = Readonly<Record<string, string>>;
+
+/** Everything that can fail without a work tree fails here: names git refuses, trees and blobs that are gone. */
+async function stage(plan: Plan): Promise<CommandEnv> {
+  const { bench, worktree, tree, changes } = plan;
+  const env = { GIT_WORK_TREE: worktree, GIT_INDEX_FILE: bench.view.indexPath('restore') };
+  await bench.view.run({ args: ['read-tree', tree], env, cwd: worktree });
+  const wanted = changes.filter((change) => change.letter !== 'D').map((change) => change.newOid);
+  const damaged = await findDamagedBlob(bench.view, bench.repo.objectFormat, wanted);
+  if (damaged === undefined) return env;
+  throw new CheckpointError(
+    'snapshot-unavailable',
+    `Cannot restore work tree "${worktree}": blob ${damaged} cannot be read from "${bench.repo.topLevel}", expected it whole`,
+  );
+}
+
+async function apply(plan: Plan, env: CommandEnv): Promise<void> {
   const { bench, worktree, tree, changes } = plan;
   for (const change of changes) if (change.letter === 'D') removePath(worktree, change.path);
   const written = changes.filter((change) => change.letter !== 'D').map((change) => change.path);
   for (const path of written) removeEmptyDirectories(worktree, path);
-  const env = { GIT_WORK_TREE: worktree, GIT_INDEX_FILE: bench.view.indexPath('restore') };
-  await bench.view.run({ args: ['read-tree', tree], env, cwd: worktree });
   await bench.view.run({
     args: ['checkout-index', '--force', '-z', '--stdin'],
     env,
@@ -214,6 +235,20 @@ function requireGone(plan: Plan): void {
       );
     }
   }
+}
+
+function incomplete(plan: Plan, cause: unknown): unknown {
+  if (
+    !(cause instanceof Error) ||
+    (cause instanceof CheckpointError && cause.code === 'restore-incomplete')
+  ) {
+    return cause;
+  }
+  return new CheckpointError(
+    'restore-incomplete',
+    `Cannot restore work tree "${plan.worktree}": ${cause.message}, after some paths were changed; checkpoint "${plan.before.checkpointId}" holds what was there`,
+    { cause },
+  );
 }
 
 function wouldLose(plan: Plan, path: BytePath): CheckpointError {
