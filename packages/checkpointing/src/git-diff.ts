@@ -7,6 +7,7 @@ import { copyFile, realpath } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 import type { Clock } from '@conductor-run/clock';
 import type { CaptureLimits } from './changes.ts';
+import { redactLeftOut } from './byte-path.ts';
 import { CheckpointError, unlessMissing } from './errors.ts';
 import { createGit, type Git } from './git-process.ts';
 import type { Expectation } from './expectation.ts';
@@ -298,7 +299,7 @@ function describe(
     tree: snapshot.tree,
     diffStat,
     ...(index === undefined ? {} : { index }),
-    leftOut: snapshot.leftOut.map(redactPath),
+    leftOut: snapshot.leftOut.map((left) => redactLeftOut(left, context.redactor)),
     secretPaths: snapshot.secretPaths.map(redactPath),
     rawPaths: snapshot.rawPaths,
     replay: {

@@ -83,6 +83,10 @@ const gitDiffSchema = z.object({
         'refused-name',
       ]),
       bytes: z.int().optional(),
+      pathSha256: z
+        .string()
+        .regex(/^[0-9a-f]{64}$/)
+        .optional(),
     }),
   ),
   secretPaths: z.array(z.object(pathShape)),

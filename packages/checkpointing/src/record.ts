@@ -96,6 +96,8 @@ export interface LeftOutPath extends RecordedPath {
   readonly reason: LeftOutReason;
   /** Its size, where that is the reason. */
   readonly bytes?: number;
+  /** SHA-256 of the path's exact bytes; present only when `path` is redacted, so that it is known again all the same. */
+  readonly pathSha256?: string;
 }
 
 /** How to bring a snapshot back by hand. */

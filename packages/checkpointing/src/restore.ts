@@ -3,7 +3,14 @@
  * Invariant: before anything is changed everything that will go is held by a checkpoint; what none holds is never touched.
  */
 import { lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
-import { absolutePath, bytePathToText, parentOf, recordedToBytePath, type BytePath } from './byte-path.ts';
+import {
+  absolutePath,
+  bytePathToText,
+  leftOutMatcher,
+  parentOf,
+  quoteForGit,
+  type BytePath,
+} from './byte-path.ts';
 import { findDamagedBlob } from './blob-check.ts';
 import type { CheckpointManager } from './checkpoint-manager.ts';
 import { CheckpointError, systemErrorCode } from './errors.ts';
@@ -67,13 +74,11 @@ export async function restoreCheckpoint(
   return withWorkbench(options.repo ?? worktree, options, async (bench) => {
     await requireBase(bench, target);
     const { tree } = await obtainTree(bench, target, options.from);
-    const untouchedPaths = new Set(target.leftOut.map(recordedToBytePath));
+    const isUntouched = leftOutMatcher(target.leftOut);
     const all = await listTreeChanges(bench.view, before.tree, tree, false);
     const changes = all.filter(
-      (change) =>
-        !untouchedPaths.has(change.path) && change.newMode !== GITLINK && change.oldMode !== GITLINK,
+      (change) => !isUntouched(change.path) && change.newMode !== GITLINK && change.oldMode !== GITLINK,
     );
-    const captured = await listTreeChanges(bench.view, before.baseTree, before.tree, false);
     const plan: Plan = {
       bench,
       worktree,
@@ -83,7 +88,7 @@ export async function restoreCheckpoint(
       rawPaths: target.rawPaths,
       changes,
     };
-    refuseLosses(plan, new Set(captured.map((change) => change.path)));
+    await refuseLosses(plan);
     const env = await stage(plan);
     try {
       await apply(plan, env);
@@ -109,25 +114,51 @@ interface Plan {
   readonly changes: readonly TreeChange[];
 }
 
-function refuseLosses(plan: Plan, captured: ReadonlySet<BytePath>): void {
+async function refuseLosses(plan: Plan): Promise<void> {
   const { before, changes, worktree } = plan;
   const reader = createWorktreeReader(worktree, plan.bench.repo.objectFormat);
-  const heldNowhere = new Set(before.leftOut.map(recordedToBytePath));
+  const isHeldNowhere = leftOutMatcher(before.leftOut);
   const removed = new Set(changes.filter((change) => change.letter === 'D').map((change) => change.path));
+  const differing: TreeChange[] = [];
   for (const change of changes) {
     const { path } = change;
-    if (heldNowhere.has(path)) throw wouldLose(plan, path);
+    if (isHeldNowhere(path)) throw wouldLose(plan, path);
     const seen = reader.look(path);
     if (seen.kind === 'directory') refuseUnheld(plan, path, removed, worktree);
     else if (change.letter === 'A') requireFree(plan, reader, change, removed);
-    else if (captured.has(path)) {
-      // Only content that is still what the checkpoint holds may go.
+    else {
       const found = reader.read(path, Number.MAX_SAFE_INTEGER);
-      if (found.kind === 'left-out' || (found.kind === 'content' && found.oid !== change.oldOid)) {
-        throw wouldLose(plan, path);
-      }
+      if (found.kind === 'left-out') throw wouldLose(plan, path);
+      if (found.kind === 'content' && found.oid !== change.oldOid) differing.push(change);
     }
   }
+  await refuseChanged(plan, differing);
+}
+
+/**
+ * Only content that is still what the checkpoint holds may go, be it clean or captured. Of a clean file it holds what git
+ * stores, which other line ends or another encoding turn into the same blob.
+ */
+async function refuseChanged(plan: Plan, differing: readonly TreeChange[]): Promise<void> {
+  const { bench, before, worktree } = plan;
+  if (differing.length === 0) return;
+  const captured = await listTreeChanges(bench.view, before.baseTree, before.tree, false);
+  const capturedPaths = new Set(captured.map((change) => change.path));
+  const reader = createWorktreeReader(worktree, bench.repo.objectFormat);
+  for (const { path } of differing) {
+    if (capturedPaths.has(path) || reader.look(path).kind !== 'file') throw wouldLose(plan, path);
+  }
+  // Quoted, a name may hold any byte. On one that it cannot read git gives up, and the rest counts as changed.
+  const { stdout } = await bench.view.run({
+    args: ['hash-object', '--stdin-paths'],
+    env: { GIT_WORK_TREE: worktree },
+    cwd: worktree,
+    input: differing.map(({ path }) => `${quoteForGit(path)}\n`).join(''),
+    okExitCodes: [0, 128],
+  });
+  const oids = stdout.toString('latin1').split('\n');
+  const changed = differing.find(({ oldOid }, index) => oids[index] !== oldOid);
+  if (changed !== undefined) throw wouldLose(plan, changed.path);
 }
 
 /** A path the checkpoint does not have may be written when nothing is there, or the same already. */
