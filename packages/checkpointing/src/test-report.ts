@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { CheckpointError } from './errors.ts';
 import { parseJUnit } from './junit.ts';
 import { requireCount, type Redactor } from './options.ts';
+import { OPEN_FLAGS } from './regular-file.ts';
 import type { NewFile } from './record-store.ts';
 import type { TestFailure, TestReportFormat, TestTotals } from './record.ts';
 import { parseTap } from './tap.ts';
@@ -24,6 +25,13 @@ export interface TestOutputOptions {
    * @defaultValue 20 MiB
    */
   readonly maxBytes?: number;
+  /**
+   * When the run began, UTC milliseconds: a report nobody has touched since is another run's and is not recorded. Goes by the
+   * time the file system keeps of the last change of any kind (ctime), as exactly as it keeps it.
+   *
+   * @defaultValue a report of any age is recorded
+   */
+  readonly notBeforeMs?: number;
 }
 
 /** @internal What a parser finds. */
@@ -40,12 +48,19 @@ export interface TestReport extends ParsedReport {
 }
 
 /**
- * @internal
+ * @internal `undefined` for a report that is older than asked for.
+ *
  * @throws {@link CheckpointError} with code `report-unreadable`
  */
-export async function parseTestReport(options: TestOutputOptions, redactor: Redactor): Promise<TestReport> {
+export async function parseTestReport(
+  options: TestOutputOptions,
+  redactor: Redactor,
+): Promise<TestReport | undefined> {
   const maxBytes = requireCount('maxBytes', options.maxBytes ?? 20 * 1024 * 1024, 1);
-  const text = redactor.redact(await readReport(options.path, maxBytes));
+  const notBeforeMs = requireCount('notBeforeMs', options.notBeforeMs ?? 0, 0);
+  const raw = await readReport(options.path, maxBytes, notBeforeMs);
+  if (raw === undefined) return undefined;
+  const text = redactor.redact(raw);
   const format = options.format ?? formatOf(text);
   const parsed = format === undefined ? undefined : parse(format, text);
   if (format === undefined || parsed === undefined) {
@@ -67,14 +82,16 @@ function cutMessage(failure: TestFailure): TestFailure {
   return { ...failure, message: failure.message.slice(0, MAX_MESSAGE_CHARS) };
 }
 
-async function readReport(path: string, maxBytes: number): Promise<string> {
+/** A step may put anything in the report's place: the open does not wait for a FIFO's writer. */
+async function readReport(path: string, maxBytes: number, notBeforeMs: number): Promise<string | undefined> {
   try {
-    const handle = await open(path, 'r');
+    const handle = await open(path, OPEN_FLAGS);
     try {
-      const stats = await handle.stat();
+      const stats = await handle.stat({ bigint: true });
       if (!stats.isFile() || stats.size > maxBytes) {
         throw unreadable(path, `it is ${stats.isFile() ? `${stats.size} bytes` : 'no file'}`);
       }
+      if (isOlder(stats.ctimeNs, notBeforeMs)) return undefined;
       return await handle.readFile('utf8');
     } finally {
       await handle.close();
@@ -85,6 +102,11 @@ async function readReport(path: string, maxBytes: number): Promise<string> {
       cause: error,
     });
   }
+}
+
+function isOlder(changedAtNs: bigint, notBeforeMs: number): boolean {
+  const isCoarse = changedAtNs % 1_000_000_000n === 0n;
+  return Number(changedAtNs / 1_000_000n) < notBeforeMs - (isCoarse ? COARSE_MS : TICK_MS);
 }
 
 function unreadable(path: string, why: string): CheckpointError {
@@ -172,5 +194,9 @@ const FILES: Readonly<Record<TestReportFormat, Omit<NewFile, 'content'>>> = {
   'vitest-json': { name: 'report.json', format: 'vitest-json', mediaType: 'application/json' },
   'jest-json': { name: 'report.json', format: 'jest-json', mediaType: 'application/json' },
 };
+/** The kernel's clock for files moves on with each of its ticks, of which there are at least a hundred a second. */
+const TICK_MS = 10;
+/** The coarsest times a file system keeps. */
+const COARSE_MS = 2_000;
 const MAX_FAILURES = 100;
 const MAX_MESSAGE_CHARS = 4096;
