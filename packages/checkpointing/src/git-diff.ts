@@ -3,7 +3,7 @@
  * Invariant: the order is objects, ref, files, index line; a crash between two of them leaves nothing that a later record
  * could be confused by.
  */
-import { copyFile, realpath } from 'node:fs/promises';
+import { realpath, writeFile } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 import type { Clock } from '@conductor-run/clock';
 import type { CaptureLimits } from './changes.ts';
@@ -17,6 +17,7 @@ import { transferObjects } from './object-transfer.ts';
 import { openForCapture } from './opening.ts';
 import { requireCount, type GitOptions, type Redactor } from './options.ts';
 import { createPatchCounter } from './patch-counter.ts';
+import { readRegularFile } from './regular-file.ts';
 import { describeFile, folderName, workFolderName, writeRecordFile } from './record-store.ts';
 import type { CheckpointFile, GitDiffRecord, IndexSnapshot, RecordedPath } from './record.ts';
 import { writeRef, readRef } from './snapshot-ref.ts';
@@ -318,7 +319,8 @@ function indexRecord(index: CapturedIndex | undefined): IndexSnapshot | undefine
 /** The index as a tree and a commit; an unmerged one has none. The user's index file is copied, never opened for writing. */
 async function snapshotIndex(view: GitView, repo: Repository, base: SnapshotBase): Promise<CapturedIndex> {
   const env = { GIT_INDEX_FILE: view.indexPath('staged') };
-  await unlessMissing(copyFile(repo.indexFile, env.GIT_INDEX_FILE));
+  const index = await unlessMissing(readRegularFile(repo.indexFile));
+  if (index !== undefined) await writeFile(env.GIT_INDEX_FILE, index);
   const written = await view.run({ args: ['write-tree'], env, okExitCodes: [0, 128] });
   if (written.exitCode !== 0) return { tree: undefined, commit: undefined };
   const tree = written.stdout.toString('utf8').trim();
