@@ -4,12 +4,13 @@
  * Invariant: git itself does the conversion that is compared; our own reading of attributes only narrows down for which files.
  */
 import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { splitNul, type BytePath } from './byte-path.ts';
+import type { Git } from './git-process.ts';
 import type { Repository } from './git-repository.ts';
 import type { StatusEntry } from './git-status.ts';
 import type { GitView } from './git-view.ts';
-import { toEntry, type IndexFile } from './index-survey.ts';
+import { fileIdentity, toEntry, type IndexFile } from './index-survey.ts';
 import { createWorktreeReader } from './worktree-reader.ts';
 
 /** @internal */
@@ -29,13 +30,27 @@ export interface FidelityRequest {
   readonly files: readonly IndexFile[];
 }
 
-/** @internal Whether this repository converts anything at all. */
-export function mayConvert(repo: Repository, hasAttributeFiles: boolean): boolean {
-  return (
-    hasAttributeFiles ||
-    repo.settings.has('core.attributesfile') ||
-    !isFalse(repo.settings.get('core.autocrlf') ?? 'false')
-  );
+/** @internal What decides on conversions outside the work tree. */
+export interface ConversionRules {
+  /** Changes when one of the settings or one of the files does. */
+  readonly identity: string;
+  /** Whether there are any. */
+  readonly areThere: boolean;
+}
+
+/** @internal Looks at the settings, the repository's own attributes file and the user's. */
+export function findConversionRules(git: Git, repo: Repository): ConversionRules {
+  const { settings, topLevel } = repo;
+  const home = git.home ?? topLevel;
+  const named = settings.get('core.attributesfile')?.replace(/^~(?=\/)/, home);
+  const usual = join(git.configHome ?? join(home, '.config'), 'git/attributes');
+  const files = [join(repo.commonDir, 'info/attributes'), resolve(topLevel, named ?? usual)];
+  const identities = files.map(fileIdentity);
+  const autocrlf = settings.get('core.autocrlf') ?? 'false';
+  return {
+    identity: JSON.stringify([autocrlf, settings.get('core.eol') ?? '', files, identities]),
+    areThere: !isFalse(autocrlf) || identities.some((identity) => identity !== undefined),
+  };
 }
 
 /** @internal */

@@ -48,6 +48,8 @@ export interface Git {
   feed(command: GitCommand): GitFeed;
   /** HOME as git sees it, if any. */
   readonly home: string | undefined;
+  /** XDG_CONFIG_HOME as git sees it, if any. */
+  readonly configHome: string | undefined;
 }
 
 /** @internal */
@@ -69,6 +71,7 @@ export function createGit(options: GitOptions = {}, clock: Clock = createRealClo
   };
   return {
     home: env['HOME'],
+    configHome: env['XDG_CONFIG_HOME'],
     feed,
     async run(command) {
       const running = feed(command);

@@ -34,7 +34,12 @@ export interface IndexSurvey {
 
 /** @internal `undefined` while there is no index. */
 export function indexIdentity(repo: Repository): string | undefined {
-  const found = statSync(repo.indexFile, { bigint: true, throwIfNoEntry: false });
+  return fileIdentity(repo.indexFile);
+}
+
+/** @internal Changes when the file does; `undefined` while there is none. */
+export function fileIdentity(path: string): string | undefined {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
   return found && `${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;
 }
 
