@@ -4,7 +4,7 @@ import { CheckpointError } from './errors.ts';
 import { silentRedactor, type Redactor } from './options.ts';
 import type { CheckpointRecord, DiffStat, GitDiffRecord, RecordedPath } from './record.ts';
 import {
-  obtainTree,
+  obtainTreeAlone,
   requireBase,
   requireSnapshot,
   withWorkbench,
@@ -99,7 +99,7 @@ interface Sides {
 
 async function treesOf(bench: Workbench, sides: Sides, options: DiffOptions): Promise<[string, string]> {
   const treeOf = async (side: GitDiffRecord | 'base'): Promise<string> => {
-    if (side !== 'base') return (await obtainTree(bench, side, options.from)).tree;
+    if (side !== 'base') return (await obtainTreeAlone(bench, side, options.from)).tree;
     await requireBase(bench, sides.one);
     return sides.one.baseTree;
   };

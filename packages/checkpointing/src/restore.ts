@@ -15,7 +15,7 @@ import { findDamagedBlob } from './blob-check.ts';
 import type { CheckpointManager } from './checkpoint-manager.ts';
 import { CheckpointError, systemErrorCode } from './errors.ts';
 import type { GitDiffOptions } from './git-diff.ts';
-import { GITLINK, writeChangedPaths } from './materialise.ts';
+import { writeChangedPaths } from './materialise.ts';
 import type { CheckpointRecord, GitDiffRecord, LeftOutPath, RecordedPath } from './record.ts';
 import {
   obtainTree,
@@ -25,7 +25,7 @@ import {
   type SnapshotOptions,
   type Workbench,
 } from './snapshot-source.ts';
-import { listTreeChanges, type TreeChange } from './tree-diff.ts';
+import { GITLINK, listTreeChanges, type TreeChange } from './tree-diff.ts';
 import { createWorktreeReader, type WorktreeReader } from './worktree-reader.ts';
 
 /** How to restore. */

@@ -146,6 +146,8 @@ function toCount(text: string | undefined): number | undefined {
   return text === undefined || text === '-' ? undefined : Number(text);
 }
 
+/** @internal The mode of a submodule, whose commit is another repository's. */
+export const GITLINK = '160000';
 const PLAIN_DIFF_ARGS: readonly string[] = ['--no-renames', '--no-ext-diff', '--no-textconv', '--no-color'];
 
 /** A patch that `git apply` takes on any machine; the two trees follow. */

@@ -1,6 +1,4 @@
 /** `conductor runs diff RUN`: the patch of a run's last git checkpoint, as `git apply` takes it. */
-import { createReadStream } from 'node:fs';
-import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
 import { type GitDiffRecord, readCheckpoints } from '@conductor-run/checkpointing';
@@ -16,6 +14,7 @@ import {
   withCommonOptions,
 } from '../context.ts';
 import type { CliIo } from '../io.ts';
+import { openPatch } from '../record/runs.ts';
 import { remoteClient } from '../remote.ts';
 import { selectRun } from '../run-selector.ts';
 import { stripControl } from '../terminal/style.ts';
@@ -81,12 +80,6 @@ async function copyPatch(
   record: GitDiffRecord,
   records: readonly GitDiffRecord[],
 ): Promise<void> {
-  const holder =
-    record.unchangedSince === undefined
-      ? record
-      : (records.find((each) => each.seq === record.unchangedSince) ?? record);
-  const patch = holder.files.find((file) => file.format === 'git-patch');
-  if (patch === undefined) return;
-  const source = createReadStream(path.join(holder.directory, patch.fileName));
-  await pipeline(source, context.io.stdout, { end: false });
+  const source = openPatch(record, records);
+  if (source !== undefined) await pipeline(source, context.io.stdout, { end: false });
 }
