@@ -316,7 +316,9 @@ class RunCheckpoints implements CheckpointManager {
         await appendRecord(directory, record);
         return record;
       } catch (error) {
-        await rm(join(directory, folderName(seq)), { recursive: true, force: true });
+        // A line that may be there keeps its files.
+        const isUndecided = error instanceof AggregateError;
+        if (!isUndecided) await rm(join(directory, folderName(seq)), { recursive: true, force: true });
         throw error;
       }
     });

@@ -3,6 +3,7 @@
  * Invariant: the order is objects, ref, files, index line; a crash between two of them leaves nothing that a later record
  * could be confused by.
  */
+import { existsSync } from 'node:fs';
 import { realpath, writeFile } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 import type { Clock } from '@conductor-run/clock';
@@ -227,6 +228,8 @@ async function findUnchanged(job: CaptureJob): Promise<GitDiffBody | undefined> 
   if (!isSame) return undefined;
   if ((await readRef(job.git, job.repo, previous.ref)) !== previous.commit) return undefined;
   const unchangedSince = previous.unchangedSince ?? previous.seq;
+  // Without its patch the earlier record is only as good as its ref.
+  if (!existsSync(join(job.context.directory, folderName(unchangedSince), PATCH_NAME))) return undefined;
   return {
     ...describe(job, previous.diffStat),
     summary: job.options.summary ?? `Unchanged since checkpoint ${unchangedSince}`,
