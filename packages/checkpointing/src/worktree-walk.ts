@@ -96,16 +96,19 @@ interface FolderContent {
 
 function readFolder(request: WalkRequest, path: BytePath): KnownFolder | 'gone' | 'unreadable' {
   const absolute = absolutePath(request.repo.topLevel, path);
+  let isThere = false;
   try {
     const stats = lstatSync(absolute, { bigint: true });
     if (!stats.isDirectory()) return 'gone';
     const changedAtNs = stats.ctimeNs > stats.mtimeNs ? stats.ctimeNs : stats.mtimeNs;
     const known = request.known.get(path);
     if (known?.changedAtNs === changedAtNs && known.ino === stats.ino) return known;
+    isThere = true;
     return { changedAtNs, ino: stats.ino, ...listFolder(request.survey, absolute, path) };
   } catch (error) {
     const code = systemErrorCode(error) ?? '';
-    if (GONE.has(code)) return 'gone';
+    // Once it was there, something in it vanished while it was read, and the rest has to be read by git.
+    if (GONE.has(code)) return isThere ? 'unreadable' : 'gone';
     if (UNREADABLE.has(code)) return 'unreadable';
     throw error;
   }
@@ -125,7 +128,7 @@ function listFolder(
   let nameSet: ReadonlySet<BytePath> | undefined;
   let next = 0;
   const prefix = path === '' ? '' : `${path}/`;
-  for (const entry of readdirSync(absolute, { withFileTypes: true, encoding: 'latin1' })) {
+  for (const entry of listEntries(absolute)) {
     const { name } = entry;
     // Nearly all are: a look at the next name is enough while the folder is read in the order of the index.
     if (name === names[next] && entry.isFile()) {
@@ -144,6 +147,32 @@ function listFolder(
   }
   if (isForeign) return { tracked, folders: [], files: [], specials: [], isForeign };
   return { tracked, folders, files, specials, isForeign };
+}
+
+interface FolderEntry {
+  /** One char code per byte. */
+  readonly name: BytePath;
+  isFile(): boolean;
+  isDirectory(): boolean;
+  isSymbolicLink(): boolean;
+}
+
+/**
+ * Where the file system does not tell what an entry is, Node looks at each by its name as text. Of a name that is not ASCII
+ * that is another name, so the folder is read once more by its bytes, which costs twice as much.
+ */
+function listEntries(absolute: string | Buffer): readonly FolderEntry[] {
+  try {
+    return readdirSync(absolute, { withFileTypes: true, encoding: 'latin1' });
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
+    return readdirSync(absolute, { withFileTypes: true, encoding: 'buffer' }).map((entry) => ({
+      name: entry.name.toString('latin1'),
+      isFile: () => entry.isFile(),
+      isDirectory: () => entry.isDirectory(),
+      isSymbolicLink: () => entry.isSymbolicLink(),
+    }));
+  }
 }
 
 /** `undefined` when git cannot say: a folder on the way to one of them has become a link, as a rule. */

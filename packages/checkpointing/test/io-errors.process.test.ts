@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { replayCheckpoint, verifyCheckpoints } from '@conductor-run/checkpointing';
 import { describe, expect, test } from 'vitest';
 import { startChild } from './fixtures/child.ts';
-import { setup, type Setup } from './fixtures/setup.ts';
+import { setup, treeByGitAdd, type Setup } from './fixtures/setup.ts';
 
 describe('an index that cannot be flushed', () => {
   test('given a line that was written all the same, when it fails, the line is taken back with its files', async () => {
@@ -54,6 +54,22 @@ describe('an unchanged tree', () => {
     const directory = join(context.temp, 'back');
     const replayed = await replayCheckpoint(second, { directory, from: 'patch', env: context.libraryEnv });
     expect(replayed).toMatchObject({ source: 'patch', tree: second.tree });
+  });
+});
+
+describe('a file system that does not tell what an entry is', () => {
+  test('given names that are not ASCII, when captured, every folder is read all the same', async () => {
+    const context = setup({ files: { 'a.txt': 'one\n', 'dir/b.txt': 'b\n' } });
+    context.write({
+      'new.txt': 'n\n',
+      'dir/n\u00e9w.txt': 'n\n',
+      'dir/new.txt': 'n\n',
+      'f\u00f6lder/deep/x': 'x\n',
+    });
+
+    const tree = await captureFailing(context, ['readdirSync']);
+
+    expect(tree).toBe(treeByGitAdd(context));
   });
 });
 
