@@ -43,6 +43,8 @@ export interface SnapshotOptions extends GitOptions {
 /** @internal An open repository, a view of it, and the git that runs both. */
 export interface Workbench {
   readonly git: Git;
+  /** The same without the caller's signal, to take back what an abort has left. */
+  readonly undoing: Git;
   readonly repo: Repository;
   readonly view: GitView;
 }
@@ -56,7 +58,9 @@ export async function withWorkbench<Result>(
   if (!isAbsolute(repository)) {
     throw new TypeError(`Cannot open repository "${repository}": expected an absolute path`);
   }
-  const git = createGit(options, options.clock ?? createRealClock());
+  const { signal: _signal, clock = createRealClock(), ...unstoppable } = options;
+  const git = createGit(options, clock);
+  const undoing = createGit(unstoppable, clock);
   const repo = await openObjectStore(git, repository);
   const scratch = await mkdtemp(join(tmpdir(), 'conductor-'));
   try {
@@ -66,7 +70,7 @@ export async function withWorkbench<Result>(
       conversions: 'checkout',
       ...(options.worktree === undefined ? {} : { worktree: options.worktree }),
     });
-    return await work({ git, repo, view });
+    return await work({ git, undoing, repo, view });
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -65,7 +65,13 @@ export function createPatchFile(view: GitView, path: string): PatchFile {
   let started: { readonly fd: number; readonly feed: GitFeed } | undefined;
   const start = (): NonNullable<typeof started> => {
     const fd = openSync(temporary, 'wx', 0o600);
-    return { fd, feed: view.feed({ args: [...PATCH_ARGS, '--raw', '--stdin'], stdoutFd: fd }) };
+    try {
+      return { fd, feed: view.feed({ args: [...PATCH_ARGS, '--raw', '--stdin'], stdoutFd: fd }) };
+    } catch (error) {
+      closeSync(fd);
+      rmSync(temporary);
+      throw error;
+    }
   };
   return {
     start() {
