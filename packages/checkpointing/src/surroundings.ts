@@ -90,6 +90,7 @@ export async function lookAround(request: SurroundingsRequest): Promise<Surround
       ...dirty.map((path) => leaveOut(path, 'submodule-changed')),
       ...unfaithful.filtered.filter((path) => !listed.has(path)).map((path) => leaveOut(path, 'filtered')),
       ...unreadableDirectories(stderr),
+      ...walk.tooDeep.map((path) => leaveOut(path, 'unreadable')),
       // One that took a tracked file's place is among the entries.
       ...walk.specials.filter((path) => !seen.has(path)).map((path) => leaveOut(path, 'special-file')),
     ],

@@ -24,6 +24,8 @@ export interface WorktreeWalk {
   readonly untracked: readonly BytePath[];
   /** Not ignored, but maybe tracked as what was there before. */
   readonly specials: readonly BytePath[];
+  /** Folders whose path is longer than the system takes, so that git passes over them without a word. */
+  readonly tooDeep: readonly BytePath[];
   /** False when git may see other untracked files. */
   readonly isCertain: boolean;
   readonly folders: ReadonlyMap<BytePath, KnownFolder>;
@@ -53,6 +55,7 @@ export async function walkWorktree(request: WalkRequest): Promise<WorktreeWalk> 
   const folders = new Map<BytePath, KnownFolder>();
   const untracked: BytePath[] = [];
   const specials: BytePath[] = [];
+  const tooDeep: BytePath[] = [];
   let isCertain = request.survey?.hasSkipped !== true;
   let turn = 0;
   let level: BytePath[] = [''];
@@ -62,6 +65,7 @@ export async function walkWorktree(request: WalkRequest): Promise<WorktreeWalk> 
     for (const path of level) {
       const folder = readFolder(request, path);
       if (folder === 'unreadable') isCertain = false;
+      if (folder === 'too-deep') tooDeep.push(path);
       if (typeof folder === 'string') continue;
       if (isSettled(folder, request.nowMs)) folders.set(path, folder);
       if (folder.isForeign) isCertain = false;
@@ -79,7 +83,7 @@ export async function walkWorktree(request: WalkRequest): Promise<WorktreeWalk> 
     for (const path of special) if (isKept(path)) specials.push(path);
     level = ignored === undefined ? [] : unknown.filter(isKept);
   }
-  return { untracked, specials, isCertain, folders };
+  return { untracked, specials, tooDeep, isCertain, folders };
 }
 
 interface FolderContent {
@@ -94,7 +98,7 @@ interface FolderContent {
   readonly isForeign: boolean;
 }
 
-function readFolder(request: WalkRequest, path: BytePath): KnownFolder | 'gone' | 'unreadable' {
+function readFolder(request: WalkRequest, path: BytePath): KnownFolder | 'gone' | 'unreadable' | 'too-deep' {
   const absolute = absolutePath(request.repo.topLevel, path);
   let isThere = false;
   try {
@@ -109,6 +113,7 @@ function readFolder(request: WalkRequest, path: BytePath): KnownFolder | 'gone' 
     const code = systemErrorCode(error) ?? '';
     // Once it was there, something in it vanished while it was read, and the rest has to be read by git.
     if (GONE.has(code)) return isThere ? 'unreadable' : 'gone';
+    if (code === 'ENAMETOOLONG') return 'too-deep';
     if (UNREADABLE.has(code)) return 'unreadable';
     throw error;
   }
