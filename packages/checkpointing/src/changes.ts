@@ -32,6 +32,8 @@ export interface KnownFile {
   readonly mode: string;
   readonly bytes: number;
   readonly hasSecret: boolean;
+  /** Whether the signature alone tells that nothing has changed since. */
+  readonly isSettled: boolean;
 }
 
 /** @internal */
@@ -55,12 +57,19 @@ export interface Changes {
   readonly leftOut: readonly LeftOutPath[];
 }
 
-/** @internal Looks at every path without reading any. */
-export function lookAtChanges(entries: readonly StatusEntry[], context: ChangeContext): Changes {
+/**
+ * @internal Looks at every path, and reads again those whose times say nothing yet. What turns out to be what it was is neither
+ * handed to git nor searched for secrets once more.
+ */
+export async function lookAtChanges(
+  entries: readonly StatusEntry[],
+  context: ChangeContext,
+): Promise<Changes> {
   const removed: BytePath[] = [];
   const reused = new Map<BytePath, KnownFile>();
   const toRead: StatusEntry[] = [];
   const leftOut: LeftOutPath[] = [];
+  let turn = 0;
   for (const entry of entries) {
     const seen = context.reader.look(entry.path);
     if (isRefusedName(entry.path, seen.kind)) {
@@ -73,15 +82,26 @@ export function lookAtChanges(entries: readonly StatusEntry[], context: ChangeCo
     } else if (seen.kind === 'left-out') {
       leftOut.push(leaveOut(entry.path, seen.reason));
     } else {
-      const known = context.known.get(entry.path);
-      if (known !== undefined && isSameSignature(known.signature, seen.signature)) {
-        reused.set(entry.path, known);
-      } else toRead.push(entry);
+      const known = findKnown(entry.path, seen.signature, context);
+      if (known?.isSettled === false && ++turn % ENTRIES_PER_TURN === 0) await nextTurn();
+      if (known !== undefined) reused.set(entry.path, known);
+      else toRead.push(entry);
       // Whatever takes the place of a directory or a submodule replaces all that was below it.
       if (entry.isGitlink && entry.baseOid !== undefined) removed.push(entry.path);
     }
   }
   return { removed, reused, toRead, leftOut };
+}
+
+/** What an earlier capture knew of a file, if it still holds. */
+function findKnown(path: BytePath, signature: FileSignature, context: ChangeContext): KnownFile | undefined {
+  const known = context.known.get(path);
+  if (known === undefined || !isSameSignature(known.signature, signature)) return undefined;
+  if (known.isSettled) return known;
+  const found = context.reader.read(path, known.bytes);
+  const isSame =
+    found.kind === 'content' && found.oid === known.oid && isSameSignature(found.signature, signature);
+  return isSame ? { ...known, isSettled: !isRacy(signature, context.nowMs) } : undefined;
 }
 
 /** @internal What reading added. */
@@ -124,8 +144,7 @@ export async function importChanges(
   const keep = async (entry: StatusEntry, file: KnownFile, bytes: Uint8Array | undefined): Promise<void> => {
     totalBytes += file.bytes;
     if (file.hasSecret) secretPaths.push(recordPath(entry.path));
-    if (isRacy(file.signature, context.nowMs)) isComplete = false;
-    else known.set(entry.path, file);
+    known.set(entry.path, file);
     if (file.oid === entry.baseOid && file.mode === entry.baseMode) {
       rawPaths.push(recordPath(entry.path));
       return;
@@ -149,7 +168,8 @@ export async function importChanges(
       const mode = modeOf(entry, signature, context.hasExecutableBit);
       const hasSecret =
         context.redactor.contains(bytes) || context.redactor.contains(Buffer.from(entry.path, 'latin1'));
-      await keep(entry, { signature, oid, mode, bytes: bytes.length, hasSecret }, bytes);
+      const isSettled = !isRacy(signature, context.nowMs);
+      await keep(entry, { signature, oid, mode, bytes: bytes.length, hasSecret, isSettled }, bytes);
     } else if (entry.baseOid !== undefined || entry.isUnmerged) {
       // Vanished since it was looked at. Removing it now cannot take away anything added below it: it was a file.
       hasChanges = true;

@@ -77,6 +77,13 @@ export interface GitDiffOptions extends Pick<GitOptions, 'signal' | 'timeoutMs'>
    * @defaultValue false
    */
   readonly refuseSecrets?: boolean;
+  /**
+   * Reads every changed file again, where captures otherwise trust the times of a file that nobody has touched for 35 s. For the
+   * last capture of a run: a program that has a file mapped into memory can change it without its times showing it.
+   *
+   * @defaultValue false
+   */
+  readonly readsAll?: boolean;
 }
 
 /** @internal What a capture needs from its manager. */
@@ -126,6 +133,7 @@ export function limitsOf(options: GitDiffOptions): CaptureLimits {
 export async function captureGitDiff(options: GitDiffOptions, context: CaptureContext): Promise<Capture> {
   const limits = limitsOf(options);
   const { clock, directory, seq } = context;
+  const memory = options.readsAll === true ? undefined : context.memory;
   const nowMs = clock.nowMs();
   const git = createGit(
     {
@@ -139,7 +147,7 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
     worktree: options.worktree,
     baseRef: options.baseRef ?? 'HEAD',
     directory: join(directory, folderName(seq), workFolderName()),
-    memory: context.memory,
+    memory,
   });
   const { repo, base, view } = opening;
   const patch = createPatchFile(view, join(directory, folderName(seq), PATCH_NAME));
@@ -147,9 +155,9 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
     await refuseOwnDirectory(view, repo, directory);
     const index = options.includeIndex === true ? await snapshotIndex(view, repo, base) : undefined;
     // A first capture will need it, as a rule.
-    if (context.memory === undefined && opening.status !== undefined) patch.start();
+    if (memory === undefined && opening.status !== undefined) patch.start();
     let { status } = opening;
-    const take = async (memory: CaptureMemory | undefined): Promise<CaptureJob> => {
+    const take = async (remembered: CaptureMemory | undefined): Promise<CaptureJob> => {
       const startedStatus = status;
       // Whoever tries again looks anew.
       status = undefined;
@@ -163,14 +171,14 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
         refuseSecrets: options.refuseSecrets ?? false,
         includeIgnored: options.includeIgnored ?? [],
         indexCommit: index?.commit,
-        memory,
+        memory: remembered,
         startedStatus,
         message: `Checkpoint ${seq} of run ${context.runId}\n`,
         nowMs,
       });
       return { git, repo, view, base, index, snapshot, options, context };
     };
-    const job = await takeForgiving(take, context.memory);
+    const job = await takeForgiving(take, memory);
     const same = await findUnchanged(job);
     const expected = { repo, commit: base.commit };
     if (same !== undefined) {
@@ -337,8 +345,7 @@ async function snapshotIndex(view: GitView, repo: Repository, base: SnapshotBase
 /** A checkpoint that captured the folder it is written to would never be the same twice. */
 async function refuseOwnDirectory(view: GitView, repo: Repository, directory: string): Promise<void> {
   const inside = relative(repo.topLevel, await realpath(directory));
-  const isOutside = inside.startsWith('..') || isAbsolute(inside);
-  if (isOutside || !relative(repo.gitDir, directory).startsWith('..')) return;
+  if (isOutside(inside) || !isOutside(relative(repo.gitDir, directory))) return;
   const ignored = await view.run({
     args: ['check-ignore', '--quiet', '--', inside],
     env: { GIT_INDEX_FILE: repo.indexFile },
@@ -349,6 +356,10 @@ async function refuseOwnDirectory(view: GitView, repo: Repository, directory: st
     'run-directory-captured',
     `Cannot capture work tree "${repo.topLevel}": the run directory "${directory}" is part of it, expected it outside or ignored`,
   );
+}
+
+function isOutside(path: string): boolean {
+  return path === '..' || path.startsWith('../') || isAbsolute(path);
 }
 
 function redactBytes(redactor: Redactor, bytes: Buffer): Uint8Array {

@@ -67,6 +67,8 @@ export async function restoreCheckpoint(
   const before = await manager.writeGitDiff({
     summary: `Before restoring checkpoint ${record.checkpointId}`,
     ...options.capture,
+    // What goes now has to be held as it is now.
+    readsAll: true,
     worktree,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
