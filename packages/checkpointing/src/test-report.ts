@@ -2,8 +2,9 @@
 import { open } from 'node:fs/promises';
 import { z } from 'zod';
 import { CheckpointError } from './errors.ts';
-import { parseJUnit } from './junit.ts';
+import { parseJUnit, rewriteJUnit } from './junit.ts';
 import { requireCount, type Redactor } from './options.ts';
+import { redactJson } from './redact-json.ts';
 import { OPEN_FLAGS } from './regular-file.ts';
 import type { NewFile } from './record-store.ts';
 import type { TestFailure, TestReportFormat, TestTotals } from './record.ts';
@@ -60,8 +61,8 @@ export async function parseTestReport(
   const notBeforeMs = requireCount('notBeforeMs', options.notBeforeMs ?? 0, 0);
   const raw = await readReport(options.path, maxBytes, notBeforeMs);
   if (raw === undefined) return undefined;
-  const text = redactor.redact(raw);
-  const format = options.format ?? formatOf(text);
+  const format = options.format ?? formatOf(raw);
+  const text = format === undefined ? raw : redactReport(format, raw, redactor);
   const parsed = format === undefined ? undefined : parse(format, text);
   if (format === undefined || parsed === undefined) {
     throw unreadable(
@@ -76,6 +77,19 @@ export async function parseTestReport(
     truncated: parsed.failures.length > MAX_FAILURES,
     file: { ...FILES[format], content: text },
   };
+}
+
+/** As text, and as what the text means: an escape may be in the middle of a secret. */
+function redactReport(format: TestReportFormat, raw: string, redactor: Redactor): string {
+  const text = redactor.redact(raw);
+  if (format === 'tap') return text;
+  if (format === 'junit') return rewriteJUnit(text, (decoded) => redactor.redact(decoded));
+  const value = parseJson(text);
+  if (value === undefined) return text;
+  const hidden = redactJson(redactor, value);
+  return JSON.stringify(hidden) === JSON.stringify(value)
+    ? text
+    : `${JSON.stringify(hidden, undefined, 2)}\n`;
 }
 
 function cutMessage(failure: TestFailure): TestFailure {
@@ -128,15 +142,18 @@ function parse(format: TestReportFormat, text: string): ParsedReport | undefined
   return format === 'tap' ? parseTap(text) : parseJestJson(text);
 }
 
-function parseJestJson(text: string): ParsedReport | undefined {
-  let value: unknown;
+/** `undefined` for what is no JSON. */
+function parseJson(text: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
-  const parsed = jestSchema.safeParse(value);
+}
+
+function parseJestJson(text: string): ParsedReport | undefined {
+  const parsed = jestSchema.safeParse(parseJson(text));
   if (!parsed.success) return undefined;
   const report = parsed.data;
   const failures: TestFailure[] = [];
