@@ -73,8 +73,21 @@ describe('a file system that does not tell what an entry is', () => {
   });
 });
 
-function captureFailing(context: Setup, fails: readonly string[]): Promise<string> {
+describe('a git that may not be killed', () => {
+  test('given a timeout, when captured, it fails and the process goes on', async () => {
+    const context = setup({ files: { 'a.txt': 'one\n' } });
+
+    const answer = await captureFailing(context, ['kill'], 1);
+
+    expect(answer).toMatch(/^CheckpointError: Cannot (?:end|run) git/);
+    expect(await context.manager.list()).toEqual([]);
+  });
+});
+
+function captureFailing(context: Setup, fails: readonly string[], timeoutMs?: number): Promise<string> {
   const { path: worktree, directory, libraryEnv: env } = context;
-  const child = startChild('failing-child.ts', [JSON.stringify({ worktree, directory, env, fails })]);
+  const child = startChild('failing-child.ts', [
+    JSON.stringify({ worktree, directory, env, fails, timeoutMs }),
+  ]);
   return child.nextLine();
 }
