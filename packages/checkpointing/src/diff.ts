@@ -1,4 +1,8 @@
 /** Comparing checkpoints. Invariant: nothing is written anywhere but in a scratch directory that is gone afterwards. */
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import type { Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { recordPath, recordedToBytePath } from './byte-path.ts';
 import { CheckpointError } from './errors.ts';
 import { silentRedactor, type Redactor } from './options.ts';
@@ -11,7 +15,7 @@ import {
   type SnapshotOptions,
   type Workbench,
 } from './snapshot-source.ts';
-import { listTreeChanges, patchOfPath, totalsOf, type TreeChange } from './tree-diff.ts';
+import { listTreeChanges, patchOfPath, totalsOf, writeTreePatch, type TreeChange } from './tree-diff.ts';
 
 /** How to compare. */
 export interface DiffOptions extends SnapshotOptions {
@@ -52,6 +56,14 @@ export interface CheckpointDiff {
    * @param file - one of `files`
    */
   patch(file: RecordedPath): Promise<string>;
+  /**
+   * Writes the patch of all files to a stream, as `git apply` takes it: exact, so not redacted. Waits while the stream is full and
+   * does not end it; nothing is written when git fails.
+   *
+   * @param target - the stream
+   * @throws what the stream fails with, and as {@link diffCheckpoints}
+   */
+  writePatch(target: Writable): Promise<void>;
 }
 
 /**
@@ -86,6 +98,13 @@ export async function diffCheckpoints(
       withWorkbench(repository, options, async (bench) => {
         const [from, to] = await treesOf(bench, sides, options);
         return redactor.redact(await patchOfPath(bench.view, from, to, recordedToBytePath(file)));
+      }),
+    writePatch: (target) =>
+      withWorkbench(repository, options, async (bench) => {
+        const [from, to] = await treesOf(bench, sides, options);
+        const path = join(bench.view.gitDir, 'whole.patch');
+        await writeTreePatch(bench.view, from, to, path);
+        await pipeline(createReadStream(path), target, { end: false });
       }),
   };
 }

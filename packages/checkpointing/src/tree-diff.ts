@@ -99,6 +99,16 @@ export function createPatchFile(view: GitView, path: string): PatchFile {
   };
 }
 
+/** @internal The whole patch, for `git apply`, into a new file. */
+export async function writeTreePatch(view: GitView, from: string, to: string, path: string): Promise<void> {
+  const fd = openSync(path, 'wx', 0o600);
+  try {
+    if (from !== to) await view.run({ args: [...PATCH_ARGS, from, to], stdoutFd: fd });
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** @internal The patch of one path as text. Bytes of its name that are not UTF-8 match any byte: arguments are text. */
 export async function patchOfPath(view: GitView, from: string, to: string, path: BytePath): Promise<string> {
   const text = bytePathToText(path);
