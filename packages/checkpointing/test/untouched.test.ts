@@ -51,7 +51,7 @@ describe('a capture', () => {
     expect(readFileSync(canary, 'utf8')).toContain('canary.sh');
   });
 
-  test('given a filter over an unchanged file larger than memory takes, when captured, it is listed without being read', async () => {
+  test('given a filter over an unchanged file too large to be read, when captured, it is listed as filtered', async () => {
     const context = setup({ files: { '.gitattributes': '*.big filter=head\n' } });
     const path = join(context.path, 'x.big');
     writeFileSync(path, '');
