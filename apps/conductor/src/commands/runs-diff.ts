@@ -56,7 +56,7 @@ async function findHere(context: Context, selector: string): Promise<FoundDiff> 
   return {
     view: () => changes.view(),
     copyPatch: async ({ io }) => {
-      await pipeline(await changes.openPatch(settings.tmpDir), io.stdout, { end: false });
+      await pipeline(await changes.openPatch(), io.stdout, { end: false });
     },
   };
 }
