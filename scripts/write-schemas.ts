@@ -6,6 +6,8 @@ import { dirname, join } from 'node:path';
 import {
   COMMAND_VIEWS,
   commandJsonSchema,
+  FAILURE_FILE,
+  failureJsonSchema,
   schemaFile,
   viewJsonSchemas,
 } from '../apps/conductor/src/views/command-views.ts';
@@ -37,6 +39,7 @@ export function createSchemaFiles(): ReadonlyMap<string, string> {
     const text = `${JSON.stringify(commandJsonSchema(command), undefined, 2)}\n`;
     files.set(`${FOLDER}/${schemaFile(command)}`, text);
   }
+  files.set(`${FOLDER}/${FAILURE_FILE}`, `${JSON.stringify(failureJsonSchema(), undefined, 2)}\n`);
   const schemas = viewJsonSchemas((name) => name) as Readonly<Record<string, JsonSchema>>;
   const declarations = Object.keys(schemas)
     .toSorted()

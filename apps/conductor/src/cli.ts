@@ -22,11 +22,12 @@ import { addStoreCommand } from './commands/store.ts';
 import { addWhyCommand } from './commands/why.ts';
 import { addWorktreesCommand } from './commands/worktrees.ts';
 import { apiOfEnvironment } from './context.ts';
-import { ConductorError, type ConductorErrorCode } from './errors.ts';
 import { EXIT } from './exit-codes.ts';
+import { printFailure, toFailure } from './failure.ts';
 import type { CliIo } from './io.ts';
-import { createPaint, forTerminal } from './terminal/style.ts';
+import { createPaint } from './terminal/style.ts';
 import { VERSION } from './version.ts';
+import { LINE_COMMANDS } from './views/command-views.ts';
 
 /**
  * Runs one command line to its end.
@@ -40,12 +41,37 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
   const program = createProgram(io, (code) => {
     exitCode = code;
   });
+  // Until commander has read the arguments they tell themselves whether documents are wanted.
+  let form = documentsOf(
+    args.slice(0, args.includes('--') ? args.indexOf('--') : undefined).includes('--json'),
+  );
+  program.hook('preAction', (_program, command) => {
+    form = documentsOf(command.opts()['json'] === true, wordsOf(command));
+  });
   try {
     await program.parseAsync([...args], { from: 'user' });
     return exitCode;
   } catch (error) {
-    return report(error, io);
+    // Help and the version have been printed by now; help in place of a command that was left out says enough, too.
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
+    if (error instanceof CommanderError && error.code === 'commander.help' && form === 'text')
+      return EXIT.usage;
+    const failure = toFailure(error, program, args);
+    if (failure === undefined) throw error;
+    printFailure(failure, io, form);
+    return failure.exitCode;
   }
+}
+
+function documentsOf(isJson: boolean, words = ''): 'text' | 'document' | 'line' {
+  if (!isJson) return 'text';
+  return LINE_COMMANDS.has(words) ? 'line' : 'document';
+}
+
+/** Such as `jobs list`. */
+function wordsOf(command: Command): string {
+  const { parent } = command;
+  return parent?.parent === null || parent === null ? command.name() : `${wordsOf(parent)} ${command.name()}`;
 }
 
 /** Adds one command to the program; `finish` gets the exit code when it is not 0. */
@@ -86,12 +112,14 @@ export function createProgram(io: CliIo, finish: (exitCode: number) => void): Co
   program
     .description('Runs long steps on your own machines and never loses track of them.')
     .version(VERSION, '-V, --version')
-    .showSuggestionAfterError()
+    .addHelpText('after', '\nExamples:\n  conductor init\n  conductor exec -- npm test\n  conductor status')
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void io.stdout.write(text),
       writeErr: (text) => void io.stderr.write(text),
+      // Said in our own words once it has been thrown.
+      outputError: () => undefined,
     });
   for (const add of COMMANDS) add(program, io, finish);
   program.hook('preAction', (_program, command) => noteLocal(command, io));
@@ -105,30 +133,3 @@ function noteLocal(command: Command, io: CliIo): void {
   const note = `${command.name()} works on the files here, not on the daemon CONDUCTOR_API names`;
   io.stderr.write(`${createPaint(io)('dim', note)}\n`);
 }
-
-function report(error: unknown, io: CliIo): number {
-  if (error instanceof CommanderError) {
-    // Commander has printed help, the version or its complaint by now.
-    return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-  }
-  const paint = createPaint(io);
-  if (error instanceof ConductorError) {
-    const hint = error.hint === undefined ? '' : `${paint('dim', error.hint)}\n`;
-    io.stderr.write(forTerminal(io, `${paint('bad', 'error')} ${error.message}\n${hint}`));
-    return EXIT_OF_CODE[error.code] ?? EXIT.failed;
-  }
-  if (error instanceof Error && 'code' in error) {
-    // Errors of the packages and the system carry a code and a message that stands alone.
-    io.stderr.write(forTerminal(io, `${paint('bad', 'error')} ${error.message}\n`));
-    return EXIT.failed;
-  }
-  throw error;
-}
-
-const EXIT_OF_CODE: Readonly<Partial<Record<ConductorErrorCode, number>>> = {
-  usage: EXIT.usage,
-  'config-invalid': EXIT.usage,
-  'config-not-found': EXIT.usage,
-  'job-unknown': EXIT.usage,
-  'claim-refused': EXIT.refused,
-};

@@ -7,6 +7,9 @@ export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 /** One of them. */
 export type Shell = (typeof SHELLS)[number];
 
+/** What scripts ask the program for when an argument names one: jobs of the config, the newest runs. */
+export const NAMES = ['jobs', 'runs'] as const;
+
 /**
  * Writes a completion script.
  *
@@ -26,10 +29,12 @@ export function completionScript(shell: Shell, root: CommandNode): string {
 }
 
 function bashScript(nodes: readonly CommandNode[]): string {
-  const offers = nodes.map((node) => `    ${quote(node.path)}) offers=${quote(wordsOf(node).join(' '))} ;;`);
+  const offers = nodes.map(
+    (node) => `    ${quote(node.path)}) offers=${quote(wordsOf(node).join(' '))}; names=${namesOf(node)} ;;`,
+  );
   return `# bash completion for conductor. Use it: source <(conductor completion bash)
 _conductor() {
-  local at="" offers="" word i
+  local at="" offers="" names="" word i
   for ((i = 1; i < COMP_CWORD; i++)); do
     word="\${COMP_WORDS[i]}"
     case "$at $word" in
@@ -39,6 +44,9 @@ _conductor() {
   case "$at" in
 ${offers.join('\n')}
   esac
+  if [[ -n "$names" && "\${COMP_WORDS[COMP_CWORD]}" != -* ]]; then
+    offers+=" $("\${COMP_WORDS[0]}" completion "$names" 2>/dev/null)"
+  fi
   COMPREPLY=($(compgen -W "$offers" -- "\${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -o default -F _conductor ${PROGRAMS.join(' ')}
@@ -51,12 +59,12 @@ function zshScript(nodes: readonly CommandNode[]): string {
   const offers = nodes.map((node) => {
     const commands = node.children.map((child) => entry(lastWord(child), child.description));
     const options = node.options.map((option) => entry(option.long, option.description));
-    return `    ${quote(node.path)}) commands=(${commands.join(' ')}); options=(${options.join(' ')}) ;;`;
+    return `    ${quote(node.path)}) commands=(${commands.join(' ')}); options=(${options.join(' ')}); names=${namesOf(node)} ;;`;
   });
   return `#compdef ${PROGRAMS.join(' ')}
 # zsh completion for conductor. Use it: conductor completion zsh > "\${fpath[1]}/_conductor"
 _conductor() {
-  local at="" word
+  local at="" names="" word
   local -a commands options
   for word in "\${(@)words[2,CURRENT-1]}"; do
     case "$at $word" in
@@ -68,6 +76,7 @@ ${offers.join('\n')}
   esac
   _describe -t commands command commands
   _describe -o -t options option options
+  [[ -n "$names" ]] && compadd -- \${(f)"$($words[1] completion $names 2>/dev/null)"}
   (( $#commands )) || _files
 }
 if [ "$funcstack[1]" = "_conductor" ]; then _conductor "$@"; else compdef _conductor ${PROGRAMS.join(' ')}; fi
@@ -85,7 +94,10 @@ function fishScript(nodes: readonly CommandNode[]): string {
       const value = option.takesValue ? ' -r' : '';
       return `-n ${when} -l ${option.long.slice(2)}${short}${value} -d ${quote(option.description)}`;
     });
-    return [...commands, ...options];
+    const names = namesOf(node);
+    const asked =
+      names === '' ? [] : [`-n ${when} -a ${quote(`(conductor completion ${names} 2>/dev/null)`)}`];
+    return [...commands, ...options, ...asked];
   });
   const completes = PROGRAMS.flatMap((program) => lines.map((line) => `complete -c ${program} ${line}`));
   return `# fish completion for conductor. Use it: conductor completion fish > ~/.config/fish/completions/conductor.fish
@@ -110,6 +122,14 @@ function stepsOf(nodes: readonly CommandNode[]): readonly string[] {
 
 function wordsOf(node: CommandNode): readonly string[] {
   return [...node.children.map(lastWord), ...node.options.map((option) => option.long), '--help'];
+}
+
+/** What the first argument of a command names; empty when it is none of `NAMES`. */
+function namesOf({ args }: CommandNode): string {
+  return (
+    NAMES.find((names) => args[0] === `<${names.slice(0, -1)}>` || args[0] === `[${names.slice(0, -1)}]`) ??
+    ''
+  );
 }
 
 function lastWord({ path }: CommandNode): string {

@@ -2,6 +2,7 @@
  * Makes the config of what `conductor.yaml` says and resolves every setting: flag > environment > file > default.
  * Invariant: nothing outside this file reads `CONDUCTOR_*` variables, or what the file says.
  */
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 
@@ -9,6 +10,7 @@ import { z } from 'zod';
 
 import { type ArcpConfig, arcpSchema } from './arcp-config.ts';
 import { EMPTY_DIGEST, findConfigFile, readConfigFile } from './config-file.ts';
+import { describeIssue, HIDDEN, isRecord, showServerOnly } from './config-issues.ts';
 import { ConductorError } from './errors.ts';
 import { isLoopback } from './http/guard.ts';
 import { type JobDefinition, jobsSchema, limitConcurrencyKeys } from './job-config.ts';
@@ -35,8 +37,18 @@ export interface Config {
   readonly digest: string;
   /** The file that was read, `undefined` when there is none. */
   readonly configPath: string | undefined;
-  /** Folder the config lies in, else the working directory: where jobs run and relative paths start. */
+  /**
+   * Where jobs run and relative paths start: the folder the config lies in; without one the top of the git work tree
+   * around the working directory, so that each folder of a project finds the same record; else the working directory.
+   */
   readonly rootDir: string;
+}
+
+/** What of a config can be used by who only reads the record. */
+export interface ReadingConfig {
+  readonly config: Config;
+  /** What is wrong with the file; its jobs that are not understood are left out. */
+  readonly problem: ConductorError | undefined;
 }
 
 /** What config is read from. */
@@ -47,8 +59,6 @@ export interface ConfigInput {
   readonly flags: Readonly<Record<string, string | boolean | undefined>>;
   /** Value of `--config`. */
   readonly configPath?: string | undefined;
-  /** Whether to go without what the file says, because it cannot be understood: the place is the same. Default false. */
-  readonly isFileIgnored?: boolean;
 }
 
 /**
@@ -59,14 +69,79 @@ export interface ConfigInput {
  */
 export function loadConfig(input: ConfigInput): Config {
   const configPath = findConfigFile(input.cwd, input.configPath);
-  const rootDir = configPath === undefined ? input.cwd : path.dirname(configPath);
-  const { content, digest } =
-    configPath === undefined || input.isFileIgnored === true
-      ? { content: {}, digest: EMPTY_DIGEST }
-      : readConfigFile(configPath);
-  const { jobs, arcp, concurrencyKeys, ...fileSettings } = validate(content, configPath ?? '');
-  requireUsedKeys(jobs, concurrencyKeys, configPath ?? '');
+  const { content, digest } = configPath === undefined ? NO_FILE : readConfigFile(configPath);
+  const file = validate(content, configPath ?? '');
+  requireUsedKeys(file.jobs, file.concurrencyKeys, configPath ?? '');
+  const config = resolveConfig(input, configPath, file, digest);
+  requireLeaseRatios(config.settings);
+  requireTokenBeyondLoopback(config.settings, config.sources);
+  return config;
+}
 
+/**
+ * Reads as much of the config as it takes to find the record, so that a slip in a job does not lock anybody out of it.
+ *
+ * @param input - where to look
+ * @throws ConductorError as `loadConfig` does when the slip leaves open where the record is
+ */
+export function loadConfigToRead(input: ConfigInput): ReadingConfig {
+  try {
+    return { config: loadConfig(input), problem: undefined };
+  } catch (error) {
+    if (!(error instanceof ConductorError) || error.code !== 'config-invalid') throw error;
+    const configPath = findConfigFile(input.cwd, input.configPath);
+    const isPlaceGiven = RECORD_KEYS.every((key) =>
+      givenOutside(key, input).some(([value]) => isGiven(value)),
+    );
+    const file = configPath === undefined ? {} : readLeniently(configPath);
+    if (!isPlaceGiven && !(isRecord(file) && isPlaceCertain(file))) throw error;
+    return { config: resolveConfig(input, configPath, understood(file), EMPTY_DIGEST), problem: error };
+  }
+}
+
+function readLeniently(configPath: string): unknown {
+  try {
+    return readConfigFile(configPath).content;
+  } catch (error) {
+    if (error instanceof ConductorError) return undefined;
+    throw error;
+  }
+}
+
+/** Whether nothing in the file could have been meant to say where the record is and was not understood. */
+function isPlaceCertain(file: Readonly<Record<string, unknown>>): boolean {
+  return Object.entries(file).every(([key, value]) => {
+    const setting = settingKeys().find((each) => each === key);
+    if (setting === undefined) {
+      const near = suggest(key, settingKeys());
+      return !PLACE_KEYS.some((place) => place === near);
+    }
+    return !PLACE_KEYS.includes(setting) || SETTINGS[setting].schema.safeParse(value).success;
+  });
+}
+
+/** What of a file is understood, key by key and job by job. */
+function understood(file: unknown): FileContent {
+  const content = isRecord(file) ? file : {};
+  const settings = settingKeys().flatMap((key) => {
+    const parsed = SETTINGS[key].schema.safeParse(content[key]);
+    return parsed.success ? [[key, parsed.data] as const] : [];
+  });
+  const jobs = Object.entries(isRecord(content['jobs']) ? content['jobs'] : {}).flatMap(([name, job]) => {
+    const parsed = jobsSchema.safeParse({ [name]: job });
+    return parsed.success ? [...parsed.data] : [];
+  });
+  const { arcp, concurrencyKeys } = fileSchema.parse({});
+  return { ...Object.fromEntries(settings), arcp, concurrencyKeys, jobs: new Map(jobs) };
+}
+
+function resolveConfig(
+  input: ConfigInput,
+  configPath: string | undefined,
+  { jobs, arcp, concurrencyKeys, ...fileSettings }: FileContent,
+  digest: string,
+): Config {
+  const rootDir = configPath === undefined ? findProject(input.cwd) : path.dirname(configPath);
   const values: Record<string, string | number> = {};
   const sources: Record<string, SettingSource> = {};
   for (const key of settingKeys()) {
@@ -74,11 +149,8 @@ export function loadConfig(input: ConfigInput): Config {
     values[key] = value;
     sources[key] = source;
   }
-  const settings = toSettings(values, sources, rootDir, input.cwd);
-  requireLeaseRatios(settings);
-  requireTokenBeyondLoopback(settings, sources);
   return {
-    settings,
+    settings: toSettings(values, sources, rootDir, input.cwd),
     sources: sources as Record<keyof Settings, SettingSource>,
     jobs: limitConcurrencyKeys(jobs, concurrencyKeys),
     arcp,
@@ -93,70 +165,24 @@ export function configJsonSchema(): unknown {
   return z.toJSONSchema(fileSchema, { io: 'input', unrepresentable: 'any' });
 }
 
-function validate(file: unknown, configPath: string): z.output<typeof fileSchema> {
+type FileContent = z.output<typeof fileSchema>;
+
+/** The top of the git work tree around a folder, else the folder itself. */
+function findProject(cwd: string): string {
+  for (let folder = cwd; ; folder = path.dirname(folder)) {
+    if (existsSync(path.join(folder, '.git'))) return folder;
+    if (folder === path.dirname(folder)) return cwd;
+  }
+}
+
+function validate(file: unknown, configPath: string): FileContent {
   const result = fileSchema.safeParse(file);
   if (result.success) return result.data;
-  const lines = result.error.issues.flatMap((issue) => describeIssue(issue, file));
+  const lines = result.error.issues.flatMap((issue) => describeIssue(issue, file, configJsonSchema()));
   throw new ConductorError('config-invalid', `Cannot use config "${configPath}": ${lines.join('; ')}`, {
     cause: result.error,
     hint: '`conductor config schema` prints what the file may hold.',
   });
-}
-
-function describeIssue(issue: z.core.$ZodIssue, file: unknown): string[] {
-  const where = issue.path.map(String).join('.');
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => {
-      const full = where === '' ? key : `${where}.${key}`;
-      return `"${full}" is not a known key${hintAtKey(key, issue.path)}`;
-    });
-  }
-  const value: unknown = issue.path.reduce<unknown>(
-    (at, key) => (isRecord(at) ? at[String(key)] : undefined),
-    file,
-  );
-  const shown =
-    value === undefined ? 'missing' : isSecret(where) ? HIDDEN : JSON.stringify(value, showServerOnly);
-  return [`"${where === '' ? 'the file' : where}" is ${shown}, ${issue.message}`];
-}
-
-/** What is meant by a key that is none: the nearest one, or what we have in its place. */
-function hintAtKey(key: string, keyPath: readonly PropertyKey[]): string {
-  const isOfJob = keyPath.length === 2 && keyPath[0] === 'jobs';
-  if (isOfJob && WORDS_FOR_ORDER.has(key.toLowerCase().replaceAll(/[-_]/g, ''))) {
-    return ': `watch: { job: NAME }` runs a job after each success of another one, `steps` run in order within a job';
-  }
-  const near = suggest(key, knownKeysAt(keyPath));
-  return near === undefined ? '' : `, did you mean "${near}"?`;
-}
-
-/** How other tools say that one comes after another. */
-const WORDS_FOR_ORDER: ReadonlySet<string> = new Set([
-  'after',
-  'needs',
-  'requires',
-  'dependson',
-  'dependencies',
-]);
-
-/** Addresses may carry a key: of them a message shows the server. */
-function showServerOnly(_key: string, value: unknown): unknown {
-  if (typeof value !== 'string' || !URL.canParse(value)) return value;
-  const { protocol, host } = new URL(value);
-  return host === '' ? value : `${protocol}//${host}/…`;
-}
-
-/** The keys the schema knows at a path; a record's own keys (job names) match any name. */
-function knownKeysAt(keyPath: readonly PropertyKey[]): string[] {
-  let node: unknown = configJsonSchema();
-  for (const key of keyPath) {
-    if (!isRecord(node)) return [];
-    const properties = node['properties'];
-    const next = isRecord(properties) ? properties[String(key)] : undefined;
-    node = next ?? node['additionalProperties'] ?? node['items'];
-  }
-  const properties = isRecord(node) ? node['properties'] : undefined;
-  return isRecord(properties) ? Object.keys(properties) : [];
 }
 
 function resolveSetting(
@@ -165,13 +191,9 @@ function resolveSetting(
   fileSettings: Readonly<Record<string, unknown>>,
 ): [string | number, SettingSource] {
   const spec = SETTINGS[key];
-  const given: readonly [unknown, SettingSource, string][] = [
-    [input.flags[key], 'flag', `--${kebabCase(key)}`],
-    [input.env[environmentName(key)], 'environment', environmentName(key)],
-    [fileSettings[key], 'file', key],
-  ];
+  const given: readonly Given[] = [...givenOutside(key, input), [fileSettings[key], 'file', key]];
   for (const [value, source, shownAs] of given) {
-    if (value === undefined || value === '') continue;
+    if (!isGiven(value)) continue;
     const parsed = spec.schema.safeParse(value);
     if (parsed.success) return [parsed.data, source];
     const shown =
@@ -184,6 +206,21 @@ function resolveSetting(
     throw new ConductorError('config-invalid', `Cannot use setting ${shownAs} "${shown}": ${why}`);
   }
   return [spec.defaultValue === 'hostname' ? hostname() : spec.defaultValue, 'default'];
+}
+
+/** A value, where it came from, and what it is called there. */
+type Given = readonly [unknown, SettingSource, string];
+
+/** What flags and the environment say, in the order of their rank. */
+function givenOutside(key: keyof Settings, { flags, env }: ConfigInput): readonly Given[] {
+  return [
+    [flags[key], 'flag', `--${kebabCase(key)}`],
+    [env[environmentName(key)], 'environment', environmentName(key)],
+  ];
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== '';
 }
 
 /** Makes paths absolute: those of the file and the defaults from where they belong, those of flags and environment from the cwd. */
@@ -253,17 +290,10 @@ function requireUsedKeys(
   );
 }
 
-function isSecret(key: string): boolean {
-  return settingKeys().some((each) => each === key && SETTINGS[each].isSecret === true);
-}
-
-/** Stands for a secret in everything that is printed. */
-export const HIDDEN = '[hidden]';
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
-}
-
+/** The settings that say where jobs and runs are. */
+const RECORD_KEYS: readonly (keyof Settings)[] = ['store', 'stateDir', 'runsDir'];
+const PLACE_KEYS: readonly (keyof Settings)[] = [...RECORD_KEYS, 'logsDir', 'worktreesDir'];
+const NO_FILE = { content: {}, digest: EMPTY_DIGEST };
 const STANDBY_PRIORITY = 50;
 
 const fileSchema = z.strictObject({

@@ -2,7 +2,7 @@
 import { Option, type Command } from 'commander';
 import type { z } from 'zod';
 
-import { type Config, loadConfig } from './config.ts';
+import { type Config, type ConfigInput, loadConfig, loadConfigToRead } from './config.ts';
 import type { CliIo } from './io.ts';
 import { kebabCase, type Settings, SETTINGS } from './settings.ts';
 import { createPaint, forTerminal, type Paint } from './terminal/style.ts';
@@ -75,20 +75,37 @@ export function withApiOption(command: Command): Command {
  *
  * @param io - the outside world
  * @param options - what commander parsed, camel-case
- * @param isFileIgnored - whether to go without what the config file says
  * @throws ConductorError as `loadConfig` does
  */
-export function createContext(io: CliIo, options: CliOptions, isFileIgnored = false): Context {
-  const { config: configPath, json, api, ...flags } = options;
-  const readConfig = (): Config =>
-    loadConfig({
-      cwd: io.cwd,
-      env: io.env,
-      flags,
-      configPath: typeof configPath === 'string' ? configPath : undefined,
-      isFileIgnored,
-    });
-  const config = readConfig();
+export function createContext(io: CliIo, options: CliOptions): Context {
+  const readConfig = (): Config => loadConfig(toConfigInput(io, options));
+  return contextOf(io, options, readConfig(), readConfig);
+}
+
+/**
+ * The same for commands that read or steer the record and need no job of the config: a config that cannot be used gives
+ * a warning, as long as it says where the record is.
+ *
+ * @param io - the outside world
+ * @param options - what commander parsed, camel-case
+ * @throws ConductorError as `loadConfigToRead` does
+ */
+export function createReadingContext(io: CliIo, options: CliOptions): Context {
+  const input = toConfigInput(io, options);
+  const { config, problem } = loadConfigToRead(input);
+  const context = contextOf(io, options, config, () => loadConfig(input));
+  if (problem !== undefined) {
+    context.warn(`${context.paint('warn', 'warning')} ${problem.message}; what it does say is used\n`);
+  }
+  return context;
+}
+
+function toConfigInput(io: CliIo, { config, json: _json, api: _api, ...flags }: CliOptions): ConfigInput {
+  const configPath = typeof config === 'string' ? config : undefined;
+  return { cwd: io.cwd, env: io.env, flags, configPath };
+}
+
+function contextOf(io: CliIo, { json, api }: CliOptions, config: Config, readConfig: () => Config): Context {
   return {
     io,
     config,

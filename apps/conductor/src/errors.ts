@@ -15,6 +15,7 @@ export type ConductorErrorCode =
   | 'claim-refused'
   | 'attempt-left'
   | 'not-a-repository'
+  | 'git-missing'
   | 'log-not-found'
   | 'daemon-running'
   | 'daemon-not-found'

@@ -4,7 +4,7 @@
 export const EXIT: {
   /** Everything asked for was done. */
   readonly ok: 0;
-  /** The command failed, or the work it ran did without a code of its own. */
+  /** The command failed or had nothing to do, or the work it ran failed without a code of its own. */
   readonly failed: 1;
   /** Wrong arguments or config; nothing was changed. */
   readonly usage: 2;
@@ -15,7 +15,7 @@ export const EXIT: {
   /** `reload`: the config is in use, but for settings that are used after a restart only. */
   readonly restartNeeded: 5;
   /**
-   * The job cannot be claimed now: it runs elsewhere, waits for a retry, is paused (EX_TEMPFAIL of sysexits.h).
+   * Not now: the job runs, here or elsewhere, waits for a retry, is paused (EX_TEMPFAIL of sysexits.h).
    * `start --run-once`: nothing could be planned, because another node leads or everything is paused.
    */
   readonly refused: 75;

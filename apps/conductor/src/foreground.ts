@@ -1,9 +1,12 @@
 /** Running a claimed job in the foreground: live output, a progress line, Ctrl-C, and the exit code of the step. */
+import path from 'node:path';
+
 import type {
   ClaimRequest,
   ClaimResult,
   EnqueueRequest,
   JobStore,
+  JsonValue,
   Lease,
   SqliteJobStore,
 } from '@conductor-run/job-store';
@@ -31,6 +34,7 @@ import { taskOutcomeView, toTaskOutcomeView } from './views/run-views.ts';
  * @param store - the store
  * @param job - what to claim
  * @param key - which one of its kind
+ * @param input - JSON for the standard input of its steps; `undefined` for none
  * @throws ConductorError with code `claim-refused`, saying why and until when
  */
 export async function claimNow(
@@ -38,6 +42,7 @@ export async function claimNow(
   store: SqliteJobStore,
   job: JobDefinition,
   key: string,
+  input?: JsonValue,
 ): Promise<Lease> {
   const { settings } = context.config;
   const claim = {
@@ -47,7 +52,10 @@ export async function claimNow(
     node: settings.nodeId,
     leaseMs: settings.jobLeaseMs,
   };
-  const result = await claimOrUndo(store, job, claim, toEnqueueRequest(job, key));
+  const result = await claimOrUndo(store, job, claim, {
+    ...toEnqueueRequest(job, key),
+    ...(input !== undefined && { payload: { input } }),
+  });
   if (result.outcome === 'claimed') return result.lease;
   const again = formatRelative(result.untilMs, context.io.clock.nowMs());
   const until = result.untilMs === undefined ? '' : ` (look again ${again})`;
@@ -87,7 +95,7 @@ async function claimOrUndo(
  * @param store - where the attempt is recorded
  * @param job - its definition
  * @param lease - the claim
- * @param place - a working directory other than the config's folder
+ * @param place - a working directory other than the config's folder, and whether its steps read our standard input
  * @returns the exit code
  */
 export async function runInForeground(
@@ -95,7 +103,7 @@ export async function runInForeground(
   store: JobStore,
   job: JobDefinition,
   lease: Lease,
-  place: { readonly workDir?: string } = {},
+  place: { readonly workDir?: string; readonly sharesStdin?: boolean } = {},
 ): Promise<number> {
   const { io, config } = context;
   const abort = new AbortController();
@@ -107,6 +115,7 @@ export async function runInForeground(
       rootDir: place.workDir ?? config.rootDir,
       env: io.env,
       clock: io.clock,
+      sharesStdin: place.sharesStdin ?? false,
       note: (message) => context.warn(`${context.paint('dim', message)}\n`),
       execute: (request, current) => executeStep(context, store, job, request, current, abort.signal),
     });
@@ -136,7 +145,8 @@ async function executeStep(
     signal,
     lease: attachLease(store, lease, config.settings.jobLeaseMs),
     ...(parseJobInput(job.name, lease.payload).arcp !== undefined && { authorize: denyAll }),
-    onOutput: (channel, bytes) => progress.write(channel, bytes),
+    // With --json stdout is the document's alone.
+    onOutput: (channel, bytes) => progress.write(context.json ? 'stderr' : channel, bytes),
     sink: {
       stepEvent: ({ kind, body }) => {
         if (kind === 'progress') progress.label(`${title}  ${describeProgress(body)}`);
@@ -174,7 +184,9 @@ function printOutcome(context: Context, outcome: TaskOutcome): void {
       `${status} ${result.stepName} in ${formatDuration(result.durationMs)}${summary}  ${paint('dim', result.runId)}\n`,
     );
   }
-  context.warn(`${paint('dim', `record: ${last.paths.runDir}`)}\n`);
+  // Of several steps the folder that holds the runs of all.
+  const record = outcome.results.length === 1 ? last.paths.runDir : path.dirname(last.paths.runDir);
+  context.warn(`${paint('dim', `record: ${record}`)}\n`);
 }
 
 /** The step's own code where it has one; else what timeout(1) and shells would say. */

@@ -2,6 +2,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
+import { ConductorError } from './errors.ts';
+
 /** A folder inside a git work tree. */
 export interface GitPlace {
   /** Top of the work tree, absolute. */
@@ -20,6 +22,34 @@ export async function findGitPlace(folder: string): Promise<GitPlace | undefined
   const repoRoot = await revParse(folder, '--show-toplevel');
   if (repoRoot === undefined || repoRoot === '') return undefined;
   return { repoRoot, headCommit: await revParse(folder, '--verify', '--quiet', 'HEAD^{commit}') };
+}
+
+/**
+ * Why `findGitPlace` found none.
+ *
+ * @param what - what could not be done, `Cannot <verb> <thing>`
+ * @param folder - where it looked
+ * @param hint - what to do when git is there and a repository is not
+ * @returns an error with code `git-missing` or `not-a-repository`
+ */
+export async function noGitPlace(what: string, folder: string, hint: string): Promise<ConductorError> {
+  if (await hasGit()) {
+    const message = `${what}: "${folder}" is not in a git repository, expected one`;
+    return new ConductorError('not-a-repository', message, { hint });
+  }
+  return new ConductorError('git-missing', `${what}: there is no git on PATH`, {
+    hint: 'Install git 2.38 or newer, or mend PATH.',
+  });
+}
+
+async function hasGit(): Promise<boolean> {
+  try {
+    await run('git', ['--version']);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 async function revParse(folder: string, ...args: readonly string[]): Promise<string | undefined> {

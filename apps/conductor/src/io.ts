@@ -5,6 +5,8 @@ import type { Clock } from '@conductor-run/clock';
 
 /** Streams, environment and time of one invocation. */
 export interface CliIo {
+  /** Whether standard input is a pipe, a file or a socket: something a step can be given to read. */
+  readonly hasInput: boolean;
   /** What programs read: tables, JSON, the output of steps. */
   readonly stdout: Writable;
   /** What people read: errors, progress, the steps' own stderr. */

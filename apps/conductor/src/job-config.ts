@@ -1,14 +1,12 @@
 /** The `jobs:` part of the config file: what a user writes, and the plain definition the app works with. */
 import path from 'node:path';
 
-import { parseSchedule, type ScheduleSpec } from '@conductor-run/timed-jobs';
+import { parseSchedule, type ScheduleSpec, TimedJobsError } from '@conductor-run/timed-jobs';
 import { z } from 'zod';
 
 import { parseDuration } from './duration.ts';
-import { ConductorError } from './errors.ts';
 import { command, name, variableName } from './job-parts.ts';
 import { type NotifyDefinition, notifySchema, toNotify } from './notify-config.ts';
-import { suggest } from './suggest.ts';
 import { findJobWatchTroubles, toWatch, type WatchDefinition, watchSchema } from './watch-config.ts';
 
 /** One step of a job, defaults filled in. */
@@ -63,16 +61,19 @@ export interface JobDefinition {
   };
 }
 
-const duration = z.string().transform((text, context) => {
+const DURATION = 'expected a duration such as 90s, 30m or 1h30m';
+const duration = z.string({ error: DURATION }).transform((text, context) => {
   const durationMs = parseDuration(text);
   if (durationMs === undefined) {
-    context.addIssue({ code: 'custom', message: 'expected a duration such as 90s, 30m or 1h30m' });
+    context.addIssue({ code: 'custom', message: DURATION });
     return z.NEVER;
   }
   return durationMs;
 });
 /** A limit of 0 would end what it limits before it began. */
 const limit = duration.refine((durationMs) => durationMs > 0, { error: 'expected a duration above 0' });
+/** As timed-jobs has it. */
+const LEAST_EVERY_MS = 100;
 const limits = {
   timeout: limit.optional().describe('Wall time a step may take, above 0'),
   idleTimeout: limit.optional().describe('How long a step may be silent, above 0'),
@@ -88,7 +89,12 @@ const step = z.strictObject({
 const schedule = z
   .strictObject({
     cron: z.string().min(1).optional().describe('Five or six fields; one of cron, every and at'),
-    every: duration.optional().describe('A fixed interval'),
+    every: duration
+      .refine((everyMs) => everyMs >= LEAST_EVERY_MS, {
+        error: `expected a duration of at least ${LEAST_EVERY_MS}ms`,
+      })
+      .optional()
+      .describe('A fixed interval, at least 100ms'),
     at: z.string().min(1).optional().describe('One instant, ISO 8601'),
     timezone: z.string().min(1).optional().describe('IANA name, for cron'),
     catchUp: z
@@ -99,10 +105,20 @@ const schedule = z
     jitter: duration.optional().describe('Spreads the start over this long, the same for each slot'),
   })
   .superRefine((value, context) => {
+    if (value.every !== undefined && value.every < LEAST_EVERY_MS) return;
+    const given = [value.cron, value.every, value.at].filter((each) => each !== undefined);
+    if (given.length !== 1) {
+      const message = `expected exactly one of cron, every and at, not ${given.length}`;
+      context.addIssue({ code: 'custom', message });
+      return;
+    }
     try {
       parseSchedule(toScheduleSpec('schedule', value));
     } catch (error) {
-      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+      if (!(error instanceof TimedJobsError)) throw error;
+      // The field and what was expected of it; which schedule it is, the path tells.
+      const message = error.message.replace(/^Cannot read schedule "schedule": /, '');
+      context.addIssue({ code: 'custom', message });
     }
   });
 
@@ -262,13 +278,6 @@ function toScheduleSpec(scheduleName: string, input: ScheduleInput): ScheduleSpe
     ...(input.overlap !== undefined && { overlap: input.overlap }),
     ...(input.jitter !== undefined && { jitterMs: input.jitter }),
   };
-  const given = [input.cron, input.every, input.at].filter((value) => value !== undefined);
-  if (given.length !== 1) {
-    throw new ConductorError(
-      'config-invalid',
-      `Cannot use schedule: ${given.length} of cron, every and at are given, expected exactly one`,
-    );
-  }
   if (input.cron !== undefined) return { ...policy, cron: input.cron };
   if (input.every !== undefined) return { ...policy, everyMs: input.every };
   return { ...policy, at: input.at ?? '' };
@@ -282,26 +291,4 @@ interface ScheduleInput {
   readonly catchUp?: 'latest' | 'all' | 'none' | undefined;
   readonly overlap?: 'skip' | 'queue-one' | undefined;
   readonly jitter?: number | undefined;
-}
-
-/**
- * Looks a job up by name.
- *
- * @param jobs - the config's jobs
- * @param jobName - what the user typed
- * @throws ConductorError with code `job-unknown`, with the nearest name
- */
-export function requireDefinition(jobs: ReadonlyMap<string, JobDefinition>, jobName: string): JobDefinition {
-  const definition = jobs.get(jobName);
-  if (definition !== undefined) return definition;
-  const near = suggest(jobName, [...jobs.keys()]);
-  const known = jobs.size === 0 ? 'the config has none' : `known are ${[...jobs.keys()].join(', ')}`;
-  throw new ConductorError(
-    'job-unknown',
-    `Cannot find job "${jobName}": expected one of the config, ${known}`,
-    {
-      hint:
-        near === undefined ? '`conductor init` writes a config with two jobs.' : `Did you mean "${near}"?`,
-    },
-  );
 }

@@ -69,6 +69,12 @@ export function isTaskOrphaned(taskDir: string): boolean {
   return held.holder === undefined || !isProcessAlive(createHost().processes, held.holder);
 }
 
+/** Whether somebody alive goes on with a task. */
+export function isTaskHeld(taskDir: string): boolean {
+  const held = readNewest(path.join(taskDir, OWNER_FOLDER));
+  return held?.holder !== undefined && isProcessAlive(createHost().processes, held.holder);
+}
+
 function takeLock(folder: string): OwnerLock | { readonly holder: ProcessIdentity } {
   const { processes, pid } = createHost();
   const self = JSON.stringify(identifyProcess(processes, pid));

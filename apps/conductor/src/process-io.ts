@@ -1,5 +1,5 @@
 /** The outside world of a real process. Nothing else in the app reads `process`. */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 
 import { createRealClock } from '@conductor-run/clock';
 
@@ -13,6 +13,7 @@ import type { CliIo } from './io.ts';
 export function createProcessIo(): CliIo {
   const hadTerminal = hasTerminal();
   return {
+    hasInput: isInput(0),
     stdout: process.stdout,
     stderr: process.stderr,
     isTerminal: process.stderr.isTTY && process.env['TERM'] !== 'dumb',
@@ -35,6 +36,12 @@ export function createProcessIo(): CliIo {
       }
     },
   };
+}
+
+/** A terminal is nobody's input here, and `/dev/null` is as good as none. */
+function isInput(fd: number): boolean {
+  const entry = fstatSync(fd);
+  return entry.isFile() || entry.isFIFO() || entry.isSocket();
 }
 
 /** Ends this process with 0 once nobody reads what it prints (`conductor runs list | head`), unless `outliveReader` was called. */

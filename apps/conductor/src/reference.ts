@@ -151,4 +151,5 @@ const SILENT_IO = {
   onSignal: () => () => undefined,
   isTerminalClosed: () => false,
   outliveReader: () => undefined,
+  hasInput: false,
 };

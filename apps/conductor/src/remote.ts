@@ -8,7 +8,7 @@ import { ConductorError } from './errors.ts';
 import { findApi } from './http/api-place.ts';
 import { readToken } from './http/token.ts';
 import type { RecordPlace } from './record/record-place.ts';
-import { withStore } from './wire.ts';
+import { withStore, withStoreThatIsThere } from './wire.ts';
 
 /** The two ways to carry a command out. */
 export interface Ways<View> {
@@ -17,17 +17,36 @@ export interface Ways<View> {
 }
 
 /**
- * Asks the daemon that `--api` names, else reads the files here.
+ * Asks the daemon that `--api` names, else reads the files here, or steers what they hold. Makes no file.
  *
  * @param context - the invocation
  * @param ways - how
  * @throws ConductorError with code `token-invalid` when there is no token to send, and what the way throws
  */
-export async function fromRecord<View>(context: Context, { here, there }: Ways<View>): Promise<View> {
+export async function fromRecord<View>(context: Context, ways: Ways<View>): Promise<View> {
+  return carryOut(context, ways, withStoreThatIsThere);
+}
+
+/**
+ * The same for what puts something into the store: it is made when it is not there.
+ *
+ * @param context - the invocation
+ * @param ways - how
+ * @throws ConductorError as `fromRecord` does
+ */
+export async function intoRecord<View>(context: Context, ways: Ways<View>): Promise<View> {
+  return carryOut(context, ways, withStore);
+}
+
+async function carryOut<View>(
+  context: Context,
+  { here, there }: Ways<View>,
+  open: typeof withStore<View>,
+): Promise<View> {
   const client = remoteClient(context);
   if (client !== undefined) return there(client);
   const { config, io } = context;
-  return withStore(context, (store) => here({ config, store, clock: io.clock }));
+  return open(context, (store) => here({ config, store, clock: io.clock }));
 }
 
 /**

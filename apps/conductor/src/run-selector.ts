@@ -4,6 +4,7 @@ import type { RunSummary } from '@conductor-run/logging';
 
 import { ConductorError } from './errors.ts';
 import { createRunIndex, type RunIndex } from './record/run-index.ts';
+import { jobOfTask } from './task-id.ts';
 
 /**
  * Finds the run a user named at the command line.
@@ -29,6 +30,16 @@ export async function selectRun(runsDir: string, selector: string, clock: Clock)
     );
   }
   return requireRun(index, selector);
+}
+
+/**
+ * Whether a selector that led to a run names all of its task: its job or the task itself, and not the one run.
+ *
+ * @param selector - what the user typed
+ * @param taskId - of the run it led to
+ */
+export function namesTask(selector: string, taskId: string): boolean {
+  return selector === taskId || selector === jobOfTask(taskId);
 }
 
 /**

@@ -49,6 +49,8 @@ export function createStepRequest(
     readonly env: Readonly<Record<string, string | undefined>>;
     readonly settings: Pick<Settings, 'tmpDir'>;
     readonly clock: Clock;
+    /** Whether steps without an input of their job read this process's standard input. */
+    readonly sharesStdin?: boolean | undefined;
   },
 ): StepRequest {
   const secrets = job.env.secrets.map((name) => toSecret(job, name, deps.env));
@@ -72,6 +74,7 @@ export function createStepRequest(
     command: step.command,
     // A line, so that `read` in a shell takes it whole.
     ...(given.input !== undefined && { stdin: `${JSON.stringify(given.input)}\n` }),
+    ...(deps.sharesStdin === true && { inheritStdin: true }),
     ...(step.timeoutMs !== undefined && { timeoutSec: step.timeoutMs / 1_000 }),
     runtime: {
       worktreePath: place.workDir,

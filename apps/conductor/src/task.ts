@@ -19,7 +19,7 @@ import {
 } from '@conductor-run/worker-runner';
 
 import { ConductorError } from './errors.ts';
-import { findGitPlace } from './git-place.ts';
+import { findGitPlace, noGitPlace } from './git-place.ts';
 import { parseJobInput } from './job-input.ts';
 import type { JobDefinition, StepDefinition } from './job-config.ts';
 import { holdLease } from './lease.ts';
@@ -40,6 +40,8 @@ export interface TaskDeps {
    * step may be alive then; `attemptLeft` says that this is not known.
    */
   readonly execute: (request: StepRequest, lease: Lease) => Promise<StepResult>;
+  /** Whether steps of a job without input read the standard input of this process, and go on when it dies. */
+  readonly sharesStdin?: boolean;
   /** Whether steps are being cancelled because this node stops. */
   readonly isShuttingDown?: () => boolean;
   /** Told what happened that is no failure of the task, such as a work tree that is kept. */
@@ -214,12 +216,12 @@ async function preparePlace(
     const workDir = await findWorkDir(job, rootDir, rootDir);
     return { ...base, workDir, repoRoot: git?.repoRoot, baseRef: git?.headCommit };
   }
-  if (git?.headCommit === undefined) {
-    throw new ConductorError(
-      'not-a-repository',
-      `Cannot make a work tree for job "${job.name}": "${rootDir}" is ${git === undefined ? 'not in a git repository' : 'in a repository without a commit'}, expected one with a commit`,
-      { hint: 'Run git init and commit, or take `worktree` out of the job.' },
-    );
+  const what = `Cannot make a work tree for job "${job.name}"`;
+  const hint = 'Run git init and commit, or take `worktree` out of the job.';
+  if (git === undefined) throw await noGitPlace(what, rootDir, hint);
+  if (git.headCommit === undefined) {
+    const message = `${what}: "${rootDir}" is in a repository without a commit, expected one with a commit`;
+    throw new ConductorError('not-a-repository', message, { hint });
   }
   const worktree = await prepareWorktree({
     repoRoot: git.repoRoot,

@@ -26,7 +26,7 @@ export interface WatchInput {
 export const watchSchema: z.ZodType<WatchInput> = z
   .strictObject({
     files: z
-      .array(z.string().min(1))
+      .array(z.string().min(1).refine(isBelow, { error: 'expected a glob below the folder of the config' }))
       .min(1)
       .optional()
       .describe('Globs below the config’s folder; one of files, git, command and job'),
@@ -37,6 +37,11 @@ export const watchSchema: z.ZodType<WatchInput> = z
   .refine((value) => Object.values(value).filter((each) => each !== undefined).length === 1, {
     error: 'expected exactly one of files, git, command and job',
   });
+
+/** A glob that begins at a root or climbs up would watch what is not the project's. */
+function isBelow(glob: string): boolean {
+  return !/^(?:[/\\]|[A-Za-z]:)/.test(glob) && !glob.split(/[/\\]/).includes('..');
+}
 
 /** The file's words in those the app works with. */
 export function toWatch({ files, git, command: asked, job }: WatchInput): WatchDefinition {

@@ -20,6 +20,15 @@ async function errorOf(promise: Promise<unknown>): Promise<ConductorApiError> {
 }
 
 describe('client', () => {
+  test('given its methods, the README lists each one and no other', () => {
+    const readme = readFileSync(path.join(import.meta.dirname, '../README.md'), 'utf8');
+    const client = createConductorClient({ baseUrl: 'http://127.0.0.1:1', token: TOKEN });
+
+    const listed = [...readme.matchAll(/^\| `(\w+)\([^`]*options\?\)` /gm)].map(([, name = '']) => name);
+
+    expect(listed.toSorted()).toEqual(Object.keys(client).toSorted());
+  });
+
   test('given a daemon, a call resolves with the data of its envelope', async () => {
     const node = await createHttpNode();
     const client = createConductorClient({ baseUrl: `${node.url}/`, token: TOKEN });

@@ -1,15 +1,31 @@
 import { execFileSync } from 'node:child_process';
+import { chmodSync } from 'node:fs';
 import path from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
-import { createScratch } from './fixtures/scratch.ts';
+import { createScratch, type Scratch } from './fixtures/scratch.ts';
 
 /** What bash offers behind the words, the last of which is being typed. */
-function offersOf(script: string, ...words: readonly string[]): readonly string[] {
+function offersOf(scratch: Scratch, script: string, ...words: readonly string[]): readonly string[] {
   const line = ['conductor', ...words].map((word) => `'${word}'`).join(' ');
   const program = `source '${script}'; COMP_WORDS=(${line}); COMP_CWORD=${words.length}; _conductor; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  return execFileSync('bash', ['--norc', '-c', program], { encoding: 'utf8' }).split('\n').filter(Boolean);
+  const env = { ...process.env, PATH: `${path.join(scratch.dir, 'bin')}:${process.env['PATH'] ?? ''}` };
+  const offered = execFileSync('bash', ['--norc', '-c', program], {
+    cwd: scratch.dir,
+    env,
+    encoding: 'utf8',
+  });
+  return offered.split('\n').filter(Boolean);
+}
+
+/** Puts the program on the PATH of `offersOf`. */
+function installConductor({ dir, write }: Scratch): void {
+  const bin = path.join(import.meta.dirname, '../src/bin.ts');
+  write({
+    'bin/conductor': `#!/bin/sh\nexec '${process.execPath}' --disable-warning=ExperimentalWarning '${bin}' "$@"\n`,
+  });
+  chmodSync(path.join(dir, 'bin/conductor'), 0o755);
 }
 
 async function setup() {
@@ -17,7 +33,7 @@ async function setup() {
   const { stdout } = await scratch.conductor('completion', 'bash');
   scratch.write({ 'completion.bash': stdout });
   const script = path.join(scratch.dir, 'completion.bash');
-  return { scratch, offers: (...words: readonly string[]) => offersOf(script, ...words) };
+  return { scratch, offers: (...words: readonly string[]) => offersOf(scratch, script, ...words) };
 }
 
 describe('conductor completion', () => {
@@ -50,6 +66,23 @@ describe('conductor completion', () => {
       expect(options.filter((name) => !isKnown(name))).toEqual([]);
     },
   );
+
+  test('given a config and runs, jobs are offered where a job is named, and runs where a run is', async () => {
+    const { scratch, offers } = await setup();
+    scratch.write({
+      'conductor.yaml': 'jobs:\n  nightly: { command: "true" }\n  words: { command: "true" }\n',
+    });
+    await scratch.conductor('run', 'words');
+    const { runs } = JSON.parse((await scratch.conductor('runs', 'list', '--json')).stdout) as {
+      readonly runs: readonly { readonly runId: string }[];
+    };
+    installConductor(scratch);
+
+    expect(offers('why', 'n')).toEqual(['nightly']);
+    expect(offers('jobs', 'pause', '')).toEqual(expect.arrayContaining(['nightly', 'words']));
+    expect(offers('runs', 'show', '')).toEqual(expect.arrayContaining(['last', 'words', runs[0]?.runId]));
+    expect(offers('why', '--k')).toEqual(['--key']);
+  });
 
   test('given another shell, it names those there are', async () => {
     const { scratch } = await setup();

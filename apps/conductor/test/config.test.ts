@@ -51,6 +51,33 @@ describe('loadConfig', () => {
   });
 
   test.for([
+    [
+      'jobs:\n  "A b/c": { command: x }\n',
+      {},
+      '"jobs.A b/c" cannot be a name, expected a letter or digit, then',
+    ],
+    [
+      'jobs:\n  a: { command: x, timeout: 30 }\n',
+      {},
+      '"jobs.a.timeout" is 30, expected a duration such as 90s',
+    ],
+    ['jobs:\n  a: { steps: 5 }\n', {}, '"jobs.a.steps" is 5, expected a list'],
+    [
+      'jobs:\n  a: { command: x, schedule: { cron: "0 24 * * *" } }\n',
+      {},
+      'cron is "0 24 * * *", expected an hour from 0 to 23 in field 2, not "24"',
+    ],
+    [
+      'jobs:\n  a: { command: x, schedule: { every: 50ms } }\n',
+      {},
+      '"jobs.a.schedule.every" is "50ms", expected a duration of at least 100ms',
+    ],
+    ['jobs:\n  a: { command: x, schedule: {} }\n', {}, 'expected exactly one of cron, every and at, not 0'],
+    [
+      'jobs:\n  a: { command: x, watch: { files: ["../b/*"] } }\n',
+      {},
+      '"jobs.a.watch.files.0" is "../b/*", expected a glob below the folder of the config',
+    ],
     ['maxParallel: 0\n', {}, '"maxParallel" is 0, expected a whole number from 1 to 1000'],
     ['maxParallel: true\n', {}, '"maxParallel" is true, expected a whole number from 1 to 1000'],
     [

@@ -23,7 +23,10 @@ describe('conductor forecast', () => {
     );
     expect(text.some((line) => /^nightly +│ *•/.test(line))).toBe(true);
     expect(text.some((line) => /^often +│[3-9• ]+/.test(line))).toBe(true);
-    expect(text.join('\n')).toContain('… and 287 more');
+    expect(text.join('\n')).toContain('… and 286 of often, 1 of nightly (--limit, --job)');
+    // A job that runs often does not hide the one that runs at night.
+    expect(text.filter((line) => /  nightly  ran/.test(line))).toHaveLength(1);
+    expect(text.join('\n')).toContain('• once, 2 to 9 so often');
   });
 
   test('given a paused job, its slots are foretold as skipped', async () => {
@@ -47,7 +50,8 @@ describe('conductor forecast', () => {
 
     const { stdout } = await scratch.conductor('forecast');
 
-    expect(stdout).toContain('only the first 10000 slots of quick are shown');
+    expect(stdout).toContain('… and 9980 or more of quick');
+    expect(stdout).toMatch(/^quick +│#+…+\n/);
   });
 });
 

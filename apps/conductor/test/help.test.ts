@@ -26,25 +26,28 @@ function setup() {
     clock: createRealClock(),
     onSignal: () => () => undefined,
     outliveReader: () => undefined,
+    hasInput: false,
   };
   const commands = flattenCommands(describeCommand(createProgram(io, () => undefined)));
-  return { io, commands: commands.filter((node) => node.isCallable), printed: () => printed };
+  return { io, commands, printed: () => printed };
 }
 
 describe('help', () => {
-  test('given any command, its help has an example and it takes --json', async () => {
+  test('given any command, group or the program itself, its help has an example; what can be called takes --json', async () => {
     const { io, commands, printed } = setup();
 
-    const withoutJson = commands.filter((node) => !node.options.some((option) => option.long === '--json'));
+    const withoutJson = commands.filter(
+      (node) => node.isCallable && !node.options.some((option) => option.long === '--json'),
+    );
     const withoutExample: string[] = [];
     for (const { path } of commands) {
       const before = printed().length;
-      await runCli([...path.split(' '), '--help'], io);
+      await runCli([...path.split(' ').filter(Boolean), '--help'], io);
       if (!/\nExamples?:\n {2}/.test(printed().slice(before))) withoutExample.push(path);
     }
 
-    // The schema is JSON as it is.
-    expect(withoutJson.map((node) => node.path)).toEqual(['config schema']);
+    expect(commands.map(({ path }) => path)).toEqual(expect.arrayContaining(['', 'runs', 'runs list']));
+    expect(withoutJson.map((node) => node.path)).toEqual([]);
     expect(withoutExample).toEqual([]);
   });
 });

@@ -30,6 +30,7 @@ jobs:
 const CALLS: readonly (readonly string[])[] = [
   ['config check'],
   ['config show'],
+  ['config schema'],
   ['doctor'],
   ['completion', 'bash'],
   ['run', 'edit'],
@@ -87,14 +88,15 @@ describe('--json', () => {
     await expectFit(createScratch(), fits, ['init']);
     await expectCancelledRun(scratch, fits);
     await expectReload(scratch, fits);
-    expect(fits.size).toBe(commandsWithJson().length);
+    expectDocuments(fits, 'error', await callCli(scratch.dir, ['jobs', 'show', 'nobody', '--json']));
+    expect(fits.size).toBe(commandsWithJson().length + 1);
   });
 
   test('given the command tree, every command that takes --json has a schema and is called above', () => {
     const takesJson = commandsWithJson();
 
     expect(readdirSync(SCHEMAS).toSorted()).toEqual(
-      takesJson.map((command) => `${command.replaceAll(' ', '-')}.json`).toSorted(),
+      [...takesJson.map((command) => `${command.replaceAll(' ', '-')}.json`), 'error.json'].toSorted(),
     );
     const called = new Set([...CALLS.map(([command]) => command), 'init', 'runs cancel', 'reload']);
     expect(takesJson.filter((command) => !called.has(command))).toEqual([]);
@@ -151,9 +153,7 @@ function expectDocuments(
   { stdout, stderr }: { readonly stdout: string; readonly stderr: string },
 ): void {
   const validate = fits.get(`${command.replaceAll(' ', '-')}.json`);
-  // What a foreground step prints comes before the document.
-  const text = command === 'run' || command === 'exec' ? stdout.slice(stdout.indexOf('{\n')) : stdout;
-  const documents = LINES.has(command) ? text.split('\n').slice(0, -1) : [text];
+  const documents = LINES.has(command) ? stdout.split('\n').slice(0, -1) : [stdout];
   expect(documents.length, `${command}: ${stderr}`).toBeGreaterThan(0);
   for (const document of documents) {
     expect(document, `${command}: ${stderr}`).toMatch(/^\{/);
@@ -200,6 +200,7 @@ function commandsWithJson(): readonly string[] {
     clock: createRealClock(),
     onSignal: () => () => undefined,
     outliveReader: () => undefined,
+    hasInput: false,
   };
   return flattenCommands(describeCommand(createProgram(io, () => undefined)))
     .filter((node) => node.isCallable && node.options.some((option) => option.long === '--json'))

@@ -11,10 +11,37 @@ describe('conductor nodes, leader and logs', () => {
     const leader = await scratch.conductor('leader');
     const logs = await scratch.conductor('logs');
 
-    expect(nodes.stdout).toContain('no daemon has been up');
+    expect(nodes.stdout).toContain('no daemon is up');
     expect(leader.stdout).toContain('nobody leads');
     expect(logs).toMatchObject({ exitCode: 1 });
     expect(logs.stderr).toContain('no daemon has written one here');
+  });
+
+  test('given a daemon that was killed, it is silent at once; one that stops is gone, and who led is known', async () => {
+    const scratch = createScratch({ 'conductor.yaml': STEADY_TIMES });
+    const first = scratch.start('start', '--node-id', 'n');
+    await until('it leads', async () => (await scratch.conductor('leader')).stdout.includes('leads, term 1'));
+
+    first.child.kill('SIGKILL');
+    await first.ended;
+    const killed = await scratch.conductor('status');
+    const second = scratch.start('start', '--node-id', 'n');
+    await until('it is back', async () => (await scratch.conductor('nodes')).stdout.includes('live'));
+    const twice = await scratch.conductor('start', '--node-id', 'n', '--json');
+    second.child.kill('SIGTERM');
+    await second.ended;
+    const stopped = await scratch.conductor('nodes');
+
+    expect(killed.stdout).toMatch(/^n +\S+ +silent /m);
+    expect(killed.stdout).toMatch(/leader {2}n\/\w+, term 1, .*; it is silent, and its lease runs out/);
+    expect(twice.exitCode).toBe(1);
+    expect(twice.stderr).toMatch(/^error Cannot start node "n": process \d+ runs it already/);
+    expect(JSON.parse(twice.stdout.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({
+      error: { code: 'daemon-running' },
+    });
+    expect(stopped.stdout).toBe(
+      'no daemon is up (conductor leader shows who led, conductor start runs one)\n',
+    );
   });
 
   test('given a daemon, they tell its state, its term, and its log as it grows', async () => {

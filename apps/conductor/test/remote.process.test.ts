@@ -125,7 +125,7 @@ describe('--api', () => {
     }
     expect((await there('runs', 'diff', 'change')).stdout).toContain('\n+two\n');
     const unknown = await there('checkpoints', 'show', 'change', '99');
-    expect(unknown).toMatchObject({ exitCode: 1 });
+    expect(unknown).toMatchObject({ exitCode: 2 });
     expect(unknown.stderr).toContain('Cannot find checkpoint "99"');
   });
 
@@ -137,7 +137,7 @@ describe('--api', () => {
 
     const cancelled = await there('runs', 'cancel', 'wait');
 
-    expect(cancelled.stdout).toBe('wait: requested\n');
+    expect(cancelled.stdout).toBe('wait: its owner is asked to stop\n');
     expect(await followed).toMatchObject({
       exitCode: 0,
       stdout: expect.stringMatching(/^waiting\n/),

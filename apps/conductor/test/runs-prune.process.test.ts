@@ -44,7 +44,7 @@ describe('conductor runs prune', () => {
       { attempt: 1, outcome: 'succeeded' },
     ]);
     const after = await scratch.conductor('runs', 'prune', '--max-runs', '0');
-    expect(after.stdout).toContain('removed 1 runs');
+    expect(after.stdout).toContain('removed 1 run,');
   });
 
   test('given a store that knows nothing of the job, a result nobody has seen stays all the same', async () => {

@@ -16,6 +16,26 @@ async function why(scratch: Scratch, ...args: readonly string[]): Promise<Why> {
 }
 
 describe('conductor why', () => {
+  test('given a ref that is not there and a schedule of no slot, it says what keeps them from being due', async () => {
+    const scratch = createScratch({
+      'conductor.yaml': `jobs:
+  lost: { command: "true", watch: { git: nosuchref } }
+  never: { command: "true", schedule: { cron: "0 3 31 2 *" } }
+  fine: { command: "true", watch: { git: HEAD }, schedule: { cron: "0 3 * * *" } }
+`,
+    });
+    scratch.git('init', '--quiet');
+    scratch.git('commit', '--quiet', '--allow-empty', '--message=first');
+
+    const lost = await scratch.conductor('why', 'lost');
+    const never = await scratch.conductor('why', 'never');
+    const fine = JSON.parse((await scratch.conductor('why', 'fine', '--json')).stdout) as object;
+
+    expect(lost.stdout).toContain('Cannot count commits of "nosuchref": fatal: bad revision');
+    expect(never.stdout).toContain('its schedule has no slot to come');
+    expect(fine).toMatchObject({ problem: null });
+  });
+
   test('given a job nobody asked for, then enqueued, paused, failed and retried, it says what it waits for each time', async () => {
     const scratch = createScratch({
       'conductor.yaml': 'jobs:\n  bad: { command: exit 3, retry: { max: 1, delay: 1h, backoff: fixed } }\n',

@@ -61,7 +61,7 @@ async function benchRepository(files: number): Promise<void> {
   );
   for (const changes of [1, 100, 5_000]) {
     repo.change(changes);
-    // Long enough ago that no time stamp is in doubt, as with a checkpoint every minute.
+    // Long ago enough for git to trust the times; an unchanged capture still reads the changes again (decision 023).
     await createRealClock().sleep(2_500);
     const { status, stash, add, first, cold, unchanged } = await sample(repo, changes < 1_000 ? 6 : 3);
     const cells = [status, stash, add, first].map((samples) => median(samples).toFixed(0));

@@ -3,6 +3,8 @@
  * Invariant: inside this package a path is a `BytePath`, a string with one char code per byte (latin1), so that any name
  * survives and still works as a Map key; only records and messages hold decoded text.
  */
+import { createHash } from 'node:crypto';
+import type { Redactor } from './options.ts';
 import type { LeftOutPath, LeftOutReason, RecordedPath } from './record.ts';
 
 /** @internal One char code per byte; never shown to people. */
@@ -34,6 +36,25 @@ export function recordPath(path: BytePath): RecordedPath {
 /** @internal */
 export function leaveOut(path: BytePath, reason: LeftOutReason, bytes?: number): LeftOutPath {
   return Object.assign(recordPath(path), { reason }, bytes === undefined ? {} : { bytes });
+}
+
+/** @internal Hides secrets in the path; what it was is then known by its hash alone. */
+export function redactLeftOut(left: LeftOutPath, redactor: Redactor): LeftOutPath {
+  const text = redactor.redact(left.path);
+  if (text === left.path) return left;
+  const { pathBase64: _exact, ...rest } = left;
+  return { ...rest, path: text, pathSha256: sha256(recordedToBytePath(left)) };
+}
+
+/** @internal Whether a path is among these. */
+export function leftOutMatcher(leftOut: readonly LeftOutPath[]): (path: BytePath) => boolean {
+  const hashes = new Set(leftOut.map(({ pathSha256 }) => pathSha256).filter((hash) => hash !== undefined));
+  const paths = new Set(leftOut.filter(({ pathSha256 }) => pathSha256 === undefined).map(recordedToBytePath));
+  return (path) => paths.has(path) || (hashes.size > 0 && hashes.has(sha256(path)));
+}
+
+function sha256(path: BytePath): string {
+  return createHash('sha256').update(path, 'latin1').digest('hex');
 }
 
 /** @internal The reverse of {@link recordPath}. */

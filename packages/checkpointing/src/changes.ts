@@ -9,7 +9,13 @@ import type { TreeImport } from './fast-import.ts';
 import type { StatusEntry } from './git-status.ts';
 import type { Redactor } from './options.ts';
 import type { LeftOutPath, LeftOutReason, RecordedPath } from './record.ts';
-import { isRacy, isSameSignature, type FileSignature, type WorktreeReader } from './worktree-reader.ts';
+import {
+  isRacy,
+  isSameSignature,
+  type FileSignature,
+  type PathLook,
+  type WorktreeReader,
+} from './worktree-reader.ts';
 
 /** @internal How much a snapshot may hold. */
 export interface CaptureLimits {
@@ -26,6 +32,8 @@ export interface KnownFile {
   readonly mode: string;
   readonly bytes: number;
   readonly hasSecret: boolean;
+  /** Whether the signature alone tells that nothing has changed since. */
+  readonly isSettled: boolean;
 }
 
 /** @internal */
@@ -49,15 +57,24 @@ export interface Changes {
   readonly leftOut: readonly LeftOutPath[];
 }
 
-/** @internal Looks at every path without reading any. */
-export function lookAtChanges(entries: readonly StatusEntry[], context: ChangeContext): Changes {
+/**
+ * @internal Looks at every path, and reads again those whose times say nothing yet. What turns out to be what it was is neither
+ * handed to git nor searched for secrets once more.
+ */
+export async function lookAtChanges(
+  entries: readonly StatusEntry[],
+  context: ChangeContext,
+): Promise<Changes> {
   const removed: BytePath[] = [];
   const reused = new Map<BytePath, KnownFile>();
   const toRead: StatusEntry[] = [];
   const leftOut: LeftOutPath[] = [];
+  let turn = 0;
   for (const entry of entries) {
     const seen = context.reader.look(entry.path);
-    if (seen.kind === 'directory' && entry.isGitlink) {
+    if (isRefusedName(entry.path, seen.kind)) {
+      leftOut.push(leaveOut(entry.path, 'refused-name'));
+    } else if (seen.kind === 'directory' && entry.isGitlink) {
       leftOut.push(leaveOut(entry.path, 'submodule-changed'));
     } else if (seen.kind === 'absent' || seen.kind === 'directory') {
       if (entry.mayBeAbsent === true) continue;
@@ -65,15 +82,26 @@ export function lookAtChanges(entries: readonly StatusEntry[], context: ChangeCo
     } else if (seen.kind === 'left-out') {
       leftOut.push(leaveOut(entry.path, seen.reason));
     } else {
-      const known = context.known.get(entry.path);
-      if (known !== undefined && isSameSignature(known.signature, seen.signature)) {
-        reused.set(entry.path, known);
-      } else toRead.push(entry);
+      const known = findKnown(entry.path, seen.signature, context);
+      if (known?.isSettled === false && ++turn % ENTRIES_PER_TURN === 0) await nextTurn();
+      if (known !== undefined) reused.set(entry.path, known);
+      else toRead.push(entry);
       // Whatever takes the place of a directory or a submodule replaces all that was below it.
       if (entry.isGitlink && entry.baseOid !== undefined) removed.push(entry.path);
     }
   }
   return { removed, reused, toRead, leftOut };
+}
+
+/** What an earlier capture knew of a file, if it still holds. */
+function findKnown(path: BytePath, signature: FileSignature, context: ChangeContext): KnownFile | undefined {
+  const known = context.known.get(path);
+  if (known === undefined || !isSameSignature(known.signature, signature)) return undefined;
+  if (known.isSettled) return known;
+  const found = context.reader.read(path, known.bytes);
+  const isSame =
+    found.kind === 'content' && found.oid === known.oid && isSameSignature(found.signature, signature);
+  return isSame ? { ...known, isSettled: !isRacy(signature, context.nowMs) } : undefined;
 }
 
 /** @internal What reading added. */
@@ -116,8 +144,7 @@ export async function importChanges(
   const keep = async (entry: StatusEntry, file: KnownFile, bytes: Uint8Array | undefined): Promise<void> => {
     totalBytes += file.bytes;
     if (file.hasSecret) secretPaths.push(recordPath(entry.path));
-    if (isRacy(file.signature, context.nowMs)) isComplete = false;
-    else known.set(entry.path, file);
+    known.set(entry.path, file);
     if (file.oid === entry.baseOid && file.mode === entry.baseMode) {
       rawPaths.push(recordPath(entry.path));
       return;
@@ -141,7 +168,8 @@ export async function importChanges(
       const mode = modeOf(entry, signature, context.hasExecutableBit);
       const hasSecret =
         context.redactor.contains(bytes) || context.redactor.contains(Buffer.from(entry.path, 'latin1'));
-      await keep(entry, { signature, oid, mode, bytes: bytes.length, hasSecret }, bytes);
+      const isSettled = !isRacy(signature, context.nowMs);
+      await keep(entry, { signature, oid, mode, bytes: bytes.length, hasSecret, isSettled }, bytes);
     } else if (entry.baseOid !== undefined || entry.isUnmerged) {
       // Vanished since it was looked at. Removing it now cannot take away anything added below it: it was a file.
       hasChanges = true;
@@ -176,6 +204,14 @@ export function fingerprintOf(removed: readonly BytePath[], kept: ReadonlyMap<By
   return createHash('sha256').update(lines.join(''), 'latin1').digest('hex');
 }
 
+/**
+ * Names that git takes into no index: a snapshot with one of them could be written, and never be brought back. In a tree
+ * that has one already, what is there is not touched.
+ */
+function isRefusedName(path: BytePath, kind: PathLook['kind']): boolean {
+  return GIT_FOLDER.test(path) || (kind === 'symlink' && GIT_MODULES.test(path));
+}
+
 function modeOf(entry: StatusEntry, signature: FileSignature, hasExecutableBit: boolean): string {
   if ((signature.mode & S_IFMT) === S_IFLNK) return '120000';
   if (!hasExecutableBit) return entry.worktreeMode === '100755' ? '100755' : '100644';
@@ -188,3 +224,5 @@ const nextTurn: () => Promise<void> = promisify(setImmediate);
 const S_IFMT = 0o170000n;
 const S_IFLNK = 0o120000n;
 const ENTRIES_PER_TURN = 200;
+const GIT_FOLDER = /(?:^|\/)\.git(?:\/|$)/i;
+const GIT_MODULES = /(?:^|\/)\.gitmodules$/i;

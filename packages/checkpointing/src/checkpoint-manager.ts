@@ -103,9 +103,10 @@ export interface CheckpointManager {
   /**
    * Reads a test report and keeps its totals, its failures and the report itself.
    *
+   * @returns `undefined` when the report is older than `notBeforeMs`; nothing is written then
    * @throws {@link CheckpointError} with code `report-unreadable`
    */
-  writeTestOutput(options: TestOutputOptions): Promise<TestOutputRecord>;
+  writeTestOutput(options: TestOutputOptions): Promise<TestOutputRecord | undefined>;
   /** Every record, by `seq`; torn lines are skipped and logged. */
   list(): Promise<readonly CheckpointRecord[]>;
   /**
@@ -220,8 +221,9 @@ class RunCheckpoints implements CheckpointManager {
     });
   }
 
-  async writeTestOutput(options: TestOutputOptions): Promise<TestOutputRecord> {
+  async writeTestOutput(options: TestOutputOptions): Promise<TestOutputRecord | undefined> {
     const report = await parseTestReport(options, this.#redactor);
+    if (report === undefined) return undefined;
     return this.#record(async (common, write) => ({
       ...common,
       summary: `${report.totals.failed} of ${report.totals.total} tests failed`,
@@ -314,7 +316,9 @@ class RunCheckpoints implements CheckpointManager {
         await appendRecord(directory, record);
         return record;
       } catch (error) {
-        await rm(join(directory, folderName(seq)), { recursive: true, force: true });
+        // A line that may be there keeps its files.
+        const isUndecided = error instanceof AggregateError;
+        if (!isUndecided) await rm(join(directory, folderName(seq)), { recursive: true, force: true });
         throw error;
       }
     });

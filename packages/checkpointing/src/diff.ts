@@ -1,17 +1,21 @@
 /** Comparing checkpoints. Invariant: nothing is written anywhere but in a scratch directory that is gone afterwards. */
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import type { Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { recordPath, recordedToBytePath } from './byte-path.ts';
 import { CheckpointError } from './errors.ts';
 import { silentRedactor, type Redactor } from './options.ts';
 import type { CheckpointRecord, DiffStat, GitDiffRecord, RecordedPath } from './record.ts';
 import {
-  obtainTree,
+  obtainTreeAlone,
   requireBase,
   requireSnapshot,
   withWorkbench,
   type SnapshotOptions,
   type Workbench,
 } from './snapshot-source.ts';
-import { createPatchFile, listTreeChanges, patchOfPath, totalsOf, type TreeChange } from './tree-diff.ts';
+import { listTreeChanges, patchOfPath, totalsOf, writeTreePatch, type TreeChange } from './tree-diff.ts';
 
 /** How to compare. */
 export interface DiffOptions extends SnapshotOptions {
@@ -53,11 +57,13 @@ export interface CheckpointDiff {
    */
   patch(file: RecordedPath): Promise<string>;
   /**
-   * Writes the patch of all files, exact to the byte and not redacted, as `git apply` takes it. Opens the repository again.
+   * Writes the patch of all files to a stream, as `git apply` takes it: exact, so not redacted. Waits while the stream is full and
+   * does not end it; nothing is written when git fails.
    *
-   * @param path - a file that is not there yet; it appears whole (0600) or not at all
+   * @param target - the stream
+   * @throws what the stream fails with, and as {@link diffCheckpoints}
    */
-  writePatch(path: string): Promise<void>;
+  writePatch(target: Writable): Promise<void>;
 }
 
 /**
@@ -93,10 +99,12 @@ export async function diffCheckpoints(
         const [from, to] = await treesOf(bench, sides, options);
         return redactor.redact(await patchOfPath(bench.view, from, to, recordedToBytePath(file)));
       }),
-    writePatch: (path) =>
+    writePatch: (target) =>
       withWorkbench(repository, options, async (bench) => {
         const [from, to] = await treesOf(bench, sides, options);
-        await createPatchFile(bench.view, path).finish(from, to);
+        const path = join(bench.view.gitDir, 'whole.patch');
+        await writeTreePatch(bench.view, from, to, path);
+        await pipeline(createReadStream(path), target, { end: false });
       }),
   };
 }
@@ -110,7 +118,7 @@ interface Sides {
 
 async function treesOf(bench: Workbench, sides: Sides, options: DiffOptions): Promise<[string, string]> {
   const treeOf = async (side: GitDiffRecord | 'base'): Promise<string> => {
-    if (side !== 'base') return (await obtainTree(bench, side, options.from)).tree;
+    if (side !== 'base') return (await obtainTreeAlone(bench, side, options.from)).tree;
     await requireBase(bench, sides.one);
     return sides.one.baseTree;
   };

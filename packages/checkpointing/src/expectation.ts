@@ -3,10 +3,11 @@
  * Invariant: an expectation is only ever compared with git's own answer. Wrong or missing it costs time and nothing else, so
  * whatever is not plain to see is not guessed.
  */
-import { readFileSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { systemErrorCode } from './errors.ts';
+import { CheckpointError, systemErrorCode } from './errors.ts';
 import { CARRIED_SETTINGS, type Repository } from './git-repository.ts';
+import { readSmallFile } from './regular-file.ts';
 
 /** @internal All that decides what a view of a work tree shows. */
 export interface Expectation {
@@ -15,7 +16,11 @@ export interface Expectation {
   readonly commit: string | undefined;
 }
 
-/** @internal Never throws for what is not there or looks unlike what is known; `undefined` then. */
+/**
+ * @internal Never throws for what is not there or looks unlike what is known; `undefined` then.
+ *
+ * @throws {@link CheckpointError} with code `git-failed` for a FIFO in the place of a file, on which git would wait
+ */
 export function expectHead(worktree: string, home: string | undefined): Expectation | undefined {
   try {
     const topLevel = realpathSync(worktree);
@@ -40,7 +45,7 @@ export function expectHead(worktree: string, home: string | undefined): Expectat
     } as const;
     return { repo, commit };
   } catch (error) {
-    if (systemErrorCode(error) === undefined) throw error;
+    if (error instanceof CheckpointError || systemErrorCode(error) === undefined) throw error;
     return undefined;
   }
 }
@@ -60,7 +65,7 @@ function toText({ repo, commit }: Expectation): string {
 /** A linked work tree has a file that says where its directory is. */
 function findGitDir(path: string, topLevel: string): string {
   try {
-    const link = /^gitdir: (.+)$/m.exec(readFileSync(path, 'utf8'));
+    const link = /^gitdir: (.+)$/m.exec(readSmallFile(path, MAX_BYTES)?.toString('utf8') ?? '');
     return resolve(topLevel, link?.[1] ?? path);
   } catch (error) {
     if (systemErrorCode(error) !== 'EISDIR') throw error;
@@ -102,11 +107,13 @@ function readSettings(files: readonly string[]): Map<string, string> | undefined
 
 function readText(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8');
+    // Of a file as large as no such file is, nothing is expected.
+    return readSmallFile(path, MAX_BYTES)?.toString('utf8') ?? '';
   } catch (error) {
     if (systemErrorCode(error) !== 'ENOENT') throw error;
     return undefined;
   }
 }
 
+const MAX_BYTES = 64 * 1024 * 1024;
 const OID = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;

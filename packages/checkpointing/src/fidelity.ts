@@ -4,13 +4,15 @@
  * Invariant: git itself does the conversion that is compared; our own reading of attributes only narrows down for which files.
  */
 import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { splitNul, type BytePath } from './byte-path.ts';
+import type { Git } from './git-process.ts';
 import type { Repository } from './git-repository.ts';
 import type { StatusEntry } from './git-status.ts';
 import type { GitView } from './git-view.ts';
-import { toEntry, type IndexFile } from './index-survey.ts';
-import { createWorktreeReader } from './worktree-reader.ts';
+import { fileIdentity, toEntry, type IndexFile } from './index-survey.ts';
+import { createWorktreeReader, type WorktreeReader } from './worktree-reader.ts';
 
 /** @internal */
 export interface Unfaithful {
@@ -29,13 +31,27 @@ export interface FidelityRequest {
   readonly files: readonly IndexFile[];
 }
 
-/** @internal Whether this repository converts anything at all. */
-export function mayConvert(repo: Repository, hasAttributeFiles: boolean): boolean {
-  return (
-    hasAttributeFiles ||
-    repo.settings.has('core.attributesfile') ||
-    !isFalse(repo.settings.get('core.autocrlf') ?? 'false')
-  );
+/** @internal What decides on conversions outside the work tree. */
+export interface ConversionRules {
+  /** Changes when one of the settings or one of the files does. */
+  readonly identity: string;
+  /** Whether there are any. */
+  readonly areThere: boolean;
+}
+
+/** @internal Looks at the settings, the repository's own attributes file and the user's. */
+export function findConversionRules(git: Git, repo: Repository): ConversionRules {
+  const { settings, topLevel } = repo;
+  const home = git.home ?? topLevel;
+  const named = settings.get('core.attributesfile')?.replace(/^~(?=\/)/, home);
+  const usual = join(git.configHome ?? join(home, '.config'), 'git/attributes');
+  const files = [join(repo.commonDir, 'info/attributes'), resolve(topLevel, named ?? usual)];
+  const identities = files.map(fileIdentity);
+  const autocrlf = settings.get('core.autocrlf') ?? 'false';
+  return {
+    identity: JSON.stringify([autocrlf, settings.get('core.eol') ?? '', files, identities]),
+    areThere: !isFalse(autocrlf) || identities.some((identity) => identity !== undefined),
+  };
 }
 
 /** @internal */
@@ -60,16 +76,26 @@ export async function findUnfaithful(request: FidelityRequest): Promise<Unfaithf
   const checkedOut = createWorktreeReader(prefix, repo.objectFormat);
   const entries: StatusEntry[] = [];
   const filtered: BytePath[] = [];
-  for (const { path, mode, oid } of candidates) {
-    const disk = onDisk.read(path, Number.MAX_SAFE_INTEGER);
-    if (disk.kind !== 'content') continue;
-    const fresh = checkedOut.read(path, Number.MAX_SAFE_INTEGER);
-    if (fresh.kind === 'content' && fresh.oid === disk.oid) continue;
+  for (const [index, { path, mode, oid }] of candidates.entries()) {
+    const disk = onDisk.look(path);
+    if (disk.kind !== 'file') continue;
+    if ((index + 1) % FILES_PER_TURN === 0) await nextTurn();
+    if (isSameFile(path, onDisk, checkedOut)) continue;
     if (conversions.filtered.has(path)) filtered.push(path);
     else entries.push(toEntry(path, mode, oid));
   }
   await rm(prefix, { recursive: true, force: true });
   return { entries, filtered };
+}
+
+/** Files of other sizes are not read: what a filter has made of a few bytes may be as large as a disk. */
+function isSameFile(path: BytePath, one: WorktreeReader, other: WorktreeReader): boolean {
+  const [seen, fresh] = [one.look(path), other.look(path)];
+  if (seen.kind !== 'file' || fresh.kind !== 'file' || seen.signature.size !== fresh.signature.size) {
+    return false;
+  }
+  const [a, b] = [one, other].map((reader) => reader.read(path, Number.MAX_SAFE_INTEGER));
+  return a?.kind === 'content' && b?.kind === 'content' && a.oid === b.oid;
 }
 
 interface Conversions {
@@ -131,4 +157,8 @@ function isFalse(value: string): boolean {
   return ['false', 'no', 'off', '0', ''].includes(value.toLowerCase());
 }
 
+/** Lets timers and sockets of this process have their turn. */
+const nextTurn: () => Promise<void> = promisify(setImmediate);
+
+const FILES_PER_TURN = 50;
 const ALTERING: ReadonlySet<string> = new Set(['ident', 'filter', 'working-tree-encoding']);

@@ -3,10 +3,12 @@
  * Invariant: the order is objects, ref, files, index line; a crash between two of them leaves nothing that a later record
  * could be confused by.
  */
-import { copyFile, realpath } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { realpath, writeFile } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 import type { Clock } from '@conductor-run/clock';
 import type { CaptureLimits } from './changes.ts';
+import { redactLeftOut } from './byte-path.ts';
 import { CheckpointError, unlessMissing } from './errors.ts';
 import { createGit, type Git } from './git-process.ts';
 import type { Expectation } from './expectation.ts';
@@ -16,6 +18,7 @@ import { transferObjects } from './object-transfer.ts';
 import { openForCapture } from './opening.ts';
 import { requireCount, type GitOptions, type Redactor } from './options.ts';
 import { createPatchCounter } from './patch-counter.ts';
+import { readRegularFile } from './regular-file.ts';
 import { describeFile, folderName, workFolderName, writeRecordFile } from './record-store.ts';
 import type { CheckpointFile, GitDiffRecord, IndexSnapshot, RecordedPath } from './record.ts';
 import { writeRef, readRef } from './snapshot-ref.ts';
@@ -74,6 +77,13 @@ export interface GitDiffOptions extends Pick<GitOptions, 'signal' | 'timeoutMs'>
    * @defaultValue false
    */
   readonly refuseSecrets?: boolean;
+  /**
+   * Reads every changed file again, where captures otherwise trust the times of a file that nobody has touched for 35 s. For the
+   * last capture of a run: a program that has a file mapped into memory can change it without its times showing it.
+   *
+   * @defaultValue false
+   */
+  readonly readsAll?: boolean;
 }
 
 /** @internal What a capture needs from its manager. */
@@ -123,6 +133,7 @@ export function limitsOf(options: GitDiffOptions): CaptureLimits {
 export async function captureGitDiff(options: GitDiffOptions, context: CaptureContext): Promise<Capture> {
   const limits = limitsOf(options);
   const { clock, directory, seq } = context;
+  const memory = options.readsAll === true ? undefined : context.memory;
   const nowMs = clock.nowMs();
   const git = createGit(
     {
@@ -136,7 +147,7 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
     worktree: options.worktree,
     baseRef: options.baseRef ?? 'HEAD',
     directory: join(directory, folderName(seq), workFolderName()),
-    memory: context.memory,
+    memory,
   });
   const { repo, base, view } = opening;
   const patch = createPatchFile(view, join(directory, folderName(seq), PATCH_NAME));
@@ -144,9 +155,9 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
     await refuseOwnDirectory(view, repo, directory);
     const index = options.includeIndex === true ? await snapshotIndex(view, repo, base) : undefined;
     // A first capture will need it, as a rule.
-    if (context.memory === undefined && opening.status !== undefined) patch.start();
+    if (memory === undefined && opening.status !== undefined) patch.start();
     let { status } = opening;
-    const take = async (memory: CaptureMemory | undefined): Promise<CaptureJob> => {
+    const take = async (remembered: CaptureMemory | undefined): Promise<CaptureJob> => {
       const startedStatus = status;
       // Whoever tries again looks anew.
       status = undefined;
@@ -160,14 +171,14 @@ export async function captureGitDiff(options: GitDiffOptions, context: CaptureCo
         refuseSecrets: options.refuseSecrets ?? false,
         includeIgnored: options.includeIgnored ?? [],
         indexCommit: index?.commit,
-        memory,
+        memory: remembered,
         startedStatus,
         message: `Checkpoint ${seq} of run ${context.runId}\n`,
         nowMs,
       });
       return { git, repo, view, base, index, snapshot, options, context };
     };
-    const job = await takeForgiving(take, context.memory);
+    const job = await takeForgiving(take, memory);
     const same = await findUnchanged(job);
     const expected = { repo, commit: base.commit };
     if (same !== undefined) {
@@ -225,6 +236,8 @@ async function findUnchanged(job: CaptureJob): Promise<GitDiffBody | undefined> 
   if (!isSame) return undefined;
   if ((await readRef(job.git, job.repo, previous.ref)) !== previous.commit) return undefined;
   const unchangedSince = previous.unchangedSince ?? previous.seq;
+  // Without its patch the earlier record is only as good as its ref.
+  if (!existsSync(join(job.context.directory, folderName(unchangedSince), PATCH_NAME))) return undefined;
   return {
     ...describe(job, previous.diffStat),
     summary: job.options.summary ?? `Unchanged since checkpoint ${unchangedSince}`,
@@ -298,7 +311,7 @@ function describe(
     tree: snapshot.tree,
     diffStat,
     ...(index === undefined ? {} : { index }),
-    leftOut: snapshot.leftOut.map(redactPath),
+    leftOut: snapshot.leftOut.map((left) => redactLeftOut(left, context.redactor)),
     secretPaths: snapshot.secretPaths.map(redactPath),
     rawPaths: snapshot.rawPaths,
     replay: {
@@ -317,7 +330,8 @@ function indexRecord(index: CapturedIndex | undefined): IndexSnapshot | undefine
 /** The index as a tree and a commit; an unmerged one has none. The user's index file is copied, never opened for writing. */
 async function snapshotIndex(view: GitView, repo: Repository, base: SnapshotBase): Promise<CapturedIndex> {
   const env = { GIT_INDEX_FILE: view.indexPath('staged') };
-  await unlessMissing(copyFile(repo.indexFile, env.GIT_INDEX_FILE));
+  const index = await unlessMissing(readRegularFile(repo.indexFile));
+  if (index !== undefined) await writeFile(env.GIT_INDEX_FILE, index);
   const written = await view.run({ args: ['write-tree'], env, okExitCodes: [0, 128] });
   if (written.exitCode !== 0) return { tree: undefined, commit: undefined };
   const tree = written.stdout.toString('utf8').trim();
@@ -331,8 +345,7 @@ async function snapshotIndex(view: GitView, repo: Repository, base: SnapshotBase
 /** A checkpoint that captured the folder it is written to would never be the same twice. */
 async function refuseOwnDirectory(view: GitView, repo: Repository, directory: string): Promise<void> {
   const inside = relative(repo.topLevel, await realpath(directory));
-  const isOutside = inside.startsWith('..') || isAbsolute(inside);
-  if (isOutside || !relative(repo.gitDir, directory).startsWith('..')) return;
+  if (isOutside(inside) || !isOutside(relative(repo.gitDir, directory))) return;
   const ignored = await view.run({
     args: ['check-ignore', '--quiet', '--', inside],
     env: { GIT_INDEX_FILE: repo.indexFile },
@@ -343,6 +356,10 @@ async function refuseOwnDirectory(view: GitView, repo: Repository, directory: st
     'run-directory-captured',
     `Cannot capture work tree "${repo.topLevel}": the run directory "${directory}" is part of it, expected it outside or ignored`,
   );
+}
+
+function isOutside(path: string): boolean {
+  return path === '..' || path.startsWith('../') || isAbsolute(path);
 }
 
 function redactBytes(redactor: Redactor, bytes: Buffer): Uint8Array {

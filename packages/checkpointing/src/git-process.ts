@@ -18,6 +18,8 @@ export interface GitCommand {
   readonly input?: Uint8Array | string;
   /** A file descriptor that gets stdout, so that large output never passes through this process. */
   readonly stdoutFd?: number;
+  /** Gets stdout as it comes, which the result then does not hold. Must not throw. */
+  readonly onStdout?: (chunk: Buffer) => void;
   /** Exit codes that are answers, not failures. Default: 0 alone. */
   readonly okExitCodes?: readonly number[];
 }
@@ -46,6 +48,8 @@ export interface Git {
   feed(command: GitCommand): GitFeed;
   /** HOME as git sees it, if any. */
   readonly home: string | undefined;
+  /** XDG_CONFIG_HOME as git sees it, if any. */
+  readonly configHome: string | undefined;
 }
 
 /** @internal */
@@ -67,6 +71,7 @@ export function createGit(options: GitOptions = {}, clock: Clock = createRealClo
   };
   return {
     home: env['HOME'],
+    configHome: env['XDG_CONFIG_HOME'],
     feed,
     async run(command) {
       const running = feed(command);
@@ -84,18 +89,32 @@ interface WatchContext {
 }
 
 function watch(child: ChildProcess, command: GitCommand, context: WatchContext): GitFeed {
-  const verb = command.args.find((arg) => !arg.startsWith('-')) ?? 'git';
+  const verb = verbOf(command.args);
   const stdout: Buffer[] = [];
   let stderr = '';
   let failure: Error | undefined;
   let isOver = false;
+  let abandon = (): void => undefined;
 
+  const giveUp = (cause: unknown): void => {
+    failure = new CheckpointError(
+      'git-failed',
+      `Cannot end git "${verb}": ${String(cause)}, expected it killed`,
+      {
+        cause,
+      },
+    );
+    for (const stream of child.stdio) stream?.destroy();
+    child.unref();
+    abandon();
+  };
   const killGroup = (): void => {
     if (child.pid === undefined) return;
     try {
       process.kill(-child.pid, 'SIGKILL');
     } catch (error) {
-      if (systemErrorCode(error) !== 'ESRCH') throw error;
+      // Nobody is there to catch what a timer or a signal throws: whoever waits for the result is told.
+      if (systemErrorCode(error) !== 'ESRCH') giveUp(error);
     }
   };
   const fail = (reason: Error): void => {
@@ -113,7 +132,8 @@ function watch(child: ChildProcess, command: GitCommand, context: WatchContext):
     );
   });
 
-  child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));
+  const onStdout = command.onStdout ?? ((chunk: Buffer): void => void stdout.push(chunk));
+  child.stdout?.on('data', onStdout);
   child.stderr?.on('data', (chunk: Buffer) => {
     if (stderr.length < MAX_STDERR_CHARS) stderr += chunk.toString('utf8');
   });
@@ -135,6 +155,7 @@ function watch(child: ChildProcess, command: GitCommand, context: WatchContext):
       if (child.pid === undefined) settle(null, null);
     });
     child.on('close', settle);
+    abandon = () => settle(null, null);
   });
   // Whoever feeds the process looks at the result later; a failure until then is not unhandled.
   result.catch(() => undefined);
@@ -151,9 +172,15 @@ function watch(child: ChildProcess, command: GitCommand, context: WatchContext):
   };
 }
 
+/** The first word that is neither an option nor the value of `-c`. */
+function verbOf(args: readonly string[]): string {
+  return args.find((arg, index) => !arg.startsWith('-') && args[index - 1] !== '-c') ?? 'git';
+}
+
 function writeTo(child: ChildProcess, chunk: Uint8Array): Promise<void> {
-  const { stdin } = child;
-  if (stdin === null || stdin.destroyed) return Promise.resolve();
+  // Without a file descriptor left there are no streams at all, whatever the type says.
+  const stdin: ChildProcess['stdin'] | undefined = child.stdin;
+  if (stdin === null || stdin === undefined || stdin.destroyed) return Promise.resolve();
   return new Promise((resolve) => {
     stdin.write(chunk, () => resolve());
   });

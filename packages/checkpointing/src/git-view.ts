@@ -100,6 +100,8 @@ function viewConfig(repo: Repository, conversions: ViewOptions['conversions']): 
     'bare = false',
     'untrackedCache = false',
     'safecrlf = false',
+    // Names that only Windows takes for `.git`, such as `git~1`, are names like others here.
+    'protectNTFS = false',
     'looseCompression = 1',
     // Whoever moves an object into the repository sees to that.
     'fsync = none',

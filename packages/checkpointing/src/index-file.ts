@@ -2,11 +2,11 @@
  * Reading git's index file: the one listing that is needed while status runs, without a second process beside it.
  * Invariant: what is not understood to the last byte of its structure is not read at all; git lists it then.
  */
-import { readFile } from 'node:fs/promises';
 import type { BytePath } from './byte-path.ts';
 import { unlessMissing } from './errors.ts';
 import type { Repository } from './git-repository.ts';
 import type { GitView } from './git-view.ts';
+import { readRegularFile } from './regular-file.ts';
 
 /** @internal One entry, as `git ls-files --stage -v` tells of it. */
 export interface IndexEntry {
@@ -25,7 +25,7 @@ export interface IndexEntry {
 
 /** @internal Every entry in the index's order; can be walked more than once. An entry is valid until the next is asked for. */
 export async function listIndex(view: GitView, repo: Repository): Promise<Iterable<IndexEntry>> {
-  const file = await unlessMissing(readFile(repo.indexFile));
+  const file = await unlessMissing(readRegularFile(repo.indexFile));
   const own = file === undefined ? undefined : parseIndexFile(file, repo.objectFormat);
   if (own !== undefined) return own;
   const { stdout } = await view.run({

@@ -21,7 +21,7 @@ export interface IndexSurvey {
   /** Changes when the index file does. */
   readonly identity: string;
   readonly gitlinks: ReadonlySet<BytePath>;
-  /** Entries status never compares: assume-unchanged, and skip-worktree outside a sparse checkout. */
+  /** Entries status never compares: assume-unchanged, and skip-worktree outside a sparse checkout; in one, those with both. */
   readonly unwatched: readonly StatusEntry[];
   /** Every folder that holds an entry, and their parents, with the names of the entries in it, in order. */
   readonly namesByFolder: ReadonlyMap<BytePath, readonly BytePath[]>;
@@ -34,7 +34,12 @@ export interface IndexSurvey {
 
 /** @internal `undefined` while there is no index. */
 export function indexIdentity(repo: Repository): string | undefined {
-  const found = statSync(repo.indexFile, { bigint: true, throwIfNoEntry: false });
+  return fileIdentity(repo.indexFile);
+}
+
+/** @internal Changes when the file does; `undefined` while there is none. */
+export function fileIdentity(path: string): string | undefined {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
   return found && `${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;
 }
 
@@ -53,7 +58,8 @@ export async function surveyIndex(view: GitView, repo: Repository, identity: str
     const { path, mode } = entry;
     if (mode === '160000') gitlinks.add(path);
     const { isSkipped } = entry;
-    if (isSkipped ? !isSparse : entry.isAssumed) {
+    // Git looks again at a skipped entry that is there after all, but not at one that is assumed unchanged as well.
+    if (isSkipped && isSparse ? entry.isAssumed : isSkipped || entry.isAssumed) {
       unwatched.push({ ...toEntry(path, mode, entry.oid), mayBeAbsent: isSkipped });
     }
     if (isSkipped) hasSkipped = true;

@@ -77,7 +77,7 @@ function isFailure(name: string | undefined): boolean {
 
 function parseAttributes(text: string): Map<string, string> {
   const values = new Map<string, string>();
-  for (const match of text.matchAll(/([\w:.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/g)) {
+  for (const match of text.matchAll(ATTRIBUTE)) {
     if (match[1] !== undefined) values.set(match[1], decode(match[2] ?? match[3] ?? ''));
   }
   return values;
@@ -94,7 +94,45 @@ function decode(text: string): string {
   );
 }
 
-/** Comments, declarations and instructions match without a group and are skipped. */
+/**
+ * @internal A report whose texts and attributes have passed `change`, decoded. Those that it leaves alone stay as they were
+ * written.
+ */
+export function rewriteJUnit(text: string, change: (decoded: string) => string): string {
+  const rewrite = (written: string): string => {
+    const decoded = decode(written);
+    const changed = change(decoded);
+    return changed === decoded ? written : encode(changed);
+  };
+  let rewritten = '';
+  let end = 0;
+  for (const token of text.matchAll(TOKEN)) {
+    const { attributes, plain } = token.groups ?? {};
+    rewritten += text.slice(end, token.index);
+    end = token.index + token[0].length;
+    if (plain !== undefined) rewritten += rewrite(plain);
+    else if (attributes === undefined) rewritten += token[0];
+    else rewritten += token[0].replaceAll(QUOTED, (whole) => `"${rewrite(whole.slice(1, -1))}"`);
+  }
+  return rewritten + text.slice(end);
+}
+
+function encode(text: string): string {
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+    .replaceAll("'", '&apos;');
+}
+
+const QUOTED = /"[^"]*"|'[^']*'/g;
+/** Begins where a word does, so that no part of a long one is looked at twice. */
+const ATTRIBUTE = /(?<![\w:.-])([\w:.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/g;
+/**
+ * Comments, declarations and instructions match without a group and are skipped. What is never closed matches up to the end:
+ * looking for its end again from each further opening would take time by the square.
+ */
 const TOKEN =
-  /<!--[\s\S]*?-->|<!\[CDATA\[(?<cdata>[\s\S]*?)\]\]>|<[?!][^>]*>|<\/(?<closing>[\w:.-]+)\s*>|<(?<opening>[\w:.-]+)(?<attributes>(?:[^<>"']|"[^"]*"|'[^']*')*?)(?<empty>\/)?>|(?<plain>[^<]+)/g;
+  /<!--[\s\S]*?(?:-->|$)|<!\[CDATA\[(?<cdata>[\s\S]*?)(?:\]\]>|$)|<[?!][^>]*(?:>|$)|<\/(?<closing>[\w:.-]+)\s*>|<(?<opening>[\w:.-]+)(?<attributes>(?:[^<>"']|"[^"]*"|'[^']*')*?)(?<empty>\/)?>|(?<plain>[^<]+)/g;
 const ENTITIES: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" };

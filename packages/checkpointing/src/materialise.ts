@@ -16,7 +16,7 @@ import {
 import { CheckpointError } from './errors.ts';
 import type { GitView } from './git-view.ts';
 import type { RecordedPath } from './record.ts';
-import { listTreeChanges, type TreeChange } from './tree-diff.ts';
+import { GITLINK, listTreeChanges, type TreeChange } from './tree-diff.ts';
 import { createWorktreeReader } from './worktree-reader.ts';
 
 /** @internal */
@@ -131,7 +131,5 @@ function isAsRecorded(
   return found.kind === 'content' && found.oid === change.newOid;
 }
 
-/** @internal */
-export const GITLINK = '160000';
 const SYMLINK = '120000';
 const EXECUTABLE = '100755';

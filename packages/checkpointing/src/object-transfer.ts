@@ -52,6 +52,9 @@ function transferPacks(view: GitView, repo: Repository, from: string, files: rea
     // The mode git gave the pack is what it gives any object here.
     const mode = statSync(join(from, pack)).mode & 0o777;
     for (const { oid, file } of objects) {
+      // The user's own stays as it is; an empty one is what a power cut has left of it.
+      const there = statSync(join(repo.objectsDir, oid.slice(0, 2), oid.slice(2)), { throwIfNoEntry: false });
+      if (there !== undefined && there.size > 0) continue;
       writeFileSync(written, file, { flag: 'wx' });
       chmodSync(written, mode);
       moveFile(written, folderIn(repo, oid.slice(0, 2)), oid.slice(2));

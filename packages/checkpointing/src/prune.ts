@@ -1,6 +1,7 @@
 /**
  * Removing records, their files and their refs.
- * Invariant: the index forgets a record before its files and its ref go, and its number is never given out again.
+ * Invariant: the index forgets a record before its files and its ref go, but not where its ref is until that has gone; and its
+ * number is never given out again.
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,13 +9,8 @@ import { createRealClock, type Clock } from '@conductor-run/clock';
 import { CheckpointError } from './errors.ts';
 import { createGit, type Git } from './git-process.ts';
 import { requireCount, type GitOptions } from './options.ts';
-import {
-  folderName,
-  listFolders,
-  readCheckpoints,
-  rewriteIndex,
-  type CheckpointListing,
-} from './record-store.ts';
+import type { RunRefs } from './record-door.ts';
+import { folderName, listFolders, readIndex, rewriteIndex, type IndexListing } from './record-store.ts';
 import type { CheckpointRecord } from './record.ts';
 
 /** Which records stay. A record stays when any of these wants it; with none given, nothing stays. */
@@ -39,7 +35,7 @@ export interface PruneResult {
   readonly kept: readonly number[];
   /** Refs that were removed. */
   readonly removedRefs: readonly string[];
-  /** Repositories whose refs could not be removed, such as one that is gone, with git's reason. */
+  /** Repositories whose refs could not be removed, such as one that is gone, with git's reason; the next prune tries again. */
   readonly unreachable: readonly { readonly repository: string; readonly reason: string }[];
 }
 
@@ -51,17 +47,19 @@ export async function pruneCheckpoints(
 ): Promise<PruneResult> {
   const { clock = createRealClock() } = options;
   checkPolicy(policy);
-  const listing = await readCheckpoints(directory);
+  const listing = await readIndex(directory);
   const kept = withOriginals(listing.records, select(listing.records, policy, clock.nowMs()));
   const keptSeqs = new Set(kept.map((record) => record.seq));
   const removed = listing.records.filter((record) => !keptSeqs.has(record.seq));
-  if (listing.records.length > 0 || listing.skippedLines.length > 0) {
-    await rewriteIndex(directory, kept, {
-      pruned: { at: new Date(clock.nowMs()).toISOString(), nextSeq: listing.nextSeq },
+  const owed = owedRefsOf(listing);
+  const rewrite = (owedRefs: readonly RunRefs[]): Promise<void> =>
+    rewriteIndex(directory, kept, {
+      pruned: { at: new Date(clock.nowMs()).toISOString(), nextSeq: listing.nextSeq, owedRefs },
     });
-  }
+  if (listing.records.length > 0 || listing.skippedLines.length > 0) await rewrite(owed);
   const git = createGit(options.env === undefined ? {} : { env: options.env }, clock);
-  const refs = await removeRefs(git, listing, kept);
+  const { stillOwed, ...refs } = await removeRefs(git, owed, kept);
+  if (stillOwed.length < owed.length) await rewrite(stillOwed);
   for (const seq of await listFolders(directory)) {
     // Folders without a record were left by a crash; the one writer of this folder is here, so nobody is filling them.
     if (!keptSeqs.has(seq)) await rm(join(directory, folderName(seq)), { recursive: true, force: true });
@@ -106,30 +104,37 @@ function withOriginals(
   return records.filter((record) => seqs.has(record.seq));
 }
 
+/** Where this run has refs, and where an earlier prune could not remove them. */
+function owedRefsOf({ records, owedRefs }: IndexListing): readonly RunRefs[] {
+  const owed = new Map<string, RunRefs>();
+  for (const { repository, runId } of [
+    ...owedRefs,
+    ...records.filter((record) => record.type === 'git_diff'),
+  ]) {
+    owed.set(JSON.stringify([repository, runId]), { repository, runId });
+  }
+  return [...owed.values()];
+}
+
 async function removeRefs(
   git: Git,
-  listing: CheckpointListing,
+  owed: readonly RunRefs[],
   kept: readonly CheckpointRecord[],
-): Promise<Pick<PruneResult, 'removedRefs' | 'unreachable'>> {
+): Promise<Pick<PruneResult, 'removedRefs' | 'unreachable'> & { readonly stillOwed: readonly RunRefs[] }> {
   const keptRefs = new Set(kept.map((record) => (record.type === 'git_diff' ? record.ref : '')));
-  const runIdsByRepository = new Map<string, Set<string>>();
-  for (const record of listing.records) {
-    if (record.type !== 'git_diff') continue;
-    const runIds = runIdsByRepository.get(record.repository) ?? new Set();
-    runIdsByRepository.set(record.repository, runIds.add(record.runId));
-  }
   const removedRefs: string[] = [];
   const unreachable: { repository: string; reason: string }[] = [];
-  for (const [repository, runIds] of runIdsByRepository) {
+  const stillOwed: RunRefs[] = [];
+  for (const refs of owed) {
     try {
-      for (const runId of runIds)
-        removedRefs.push(...(await removeRunRefs(git, repository, runId, keptRefs)));
+      removedRefs.push(...(await removeRunRefs(git, refs.repository, refs.runId, keptRefs)));
     } catch (error) {
       if (!(error instanceof CheckpointError)) throw error;
-      unreachable.push({ repository, reason: error.message });
+      unreachable.push({ repository: refs.repository, reason: error.message });
+      stillOwed.push(refs);
     }
   }
-  return { removedRefs, unreachable };
+  return { removedRefs, unreachable, stillOwed };
 }
 
 /** Also removes refs no record names: a crash between the ref and its index line leaves one. */

@@ -2,9 +2,21 @@
 import { z } from 'zod';
 import type { CheckpointRecord } from './record.ts';
 
+/** @internal The refs of one run in one repository. */
+export interface RunRefs {
+  /** The common git directory. */
+  readonly repository: string;
+  readonly runId: string;
+}
+
 /** @internal A line that says what was pruned. */
 export interface PruneMark {
-  readonly pruned: { readonly at: string; readonly nextSeq: number };
+  readonly pruned: {
+    readonly at: string;
+    readonly nextSeq: number;
+    /** Where refs of removed records may be left. */
+    readonly owedRefs: readonly RunRefs[];
+  };
 }
 
 /** @internal `undefined` for a line that is no record: torn by a crash, or not ours. */
@@ -53,6 +65,9 @@ const common = {
   ),
 };
 
+/** Part of ref names, so it must not lead out of them. */
+const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+
 const gitDiffSchema = z.object({
   ...common,
   type: z.literal('git_diff'),
@@ -80,8 +95,13 @@ const gitDiffSchema = z.object({
         'special-file',
         'unreadable',
         'filtered',
+        'refused-name',
       ]),
       bytes: z.int().optional(),
+      pathSha256: z
+        .string()
+        .regex(/^[0-9a-f]{64}$/)
+        .optional(),
     }),
   ),
   secretPaths: z.array(z.object(pathShape)),
@@ -122,4 +142,10 @@ const recordSchema = z.discriminatedUnion('type', [
   }),
 ]);
 
-const pruneMarkSchema = z.object({ pruned: z.object({ at: z.string(), nextSeq: z.int().min(1) }) });
+const pruneMarkSchema = z.object({
+  pruned: z.object({
+    at: z.string(),
+    nextSeq: z.int().min(1),
+    owedRefs: z.array(z.object({ repository: z.string(), runId: z.string().regex(RUN_ID) })).default([]),
+  }),
+});

@@ -4,12 +4,21 @@
  * name them; so a line always has its files, and a crash leaves at most a folder without a line.
  */
 import { createHash } from 'node:crypto';
-import { appendFileSync, closeSync, fstatSync, mkdirSync, openSync, readSync, renameSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+} from 'node:fs';
 import { open, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CheckpointError, systemErrorCode, unlessMissing } from './errors.ts';
 import { flush, writeFlushed } from './flushed-file.ts';
-import { parseIndexLine, type PruneMark } from './record-door.ts';
+import { parseIndexLine, type PruneMark, type RunRefs } from './record-door.ts';
 import type { CheckpointFile, CheckpointRecord } from './record.ts';
 
 /** What a checkpoints folder holds. */
@@ -28,6 +37,17 @@ export interface CheckpointListing {
  * @param directory - the run's checkpoints folder; one that does not exist has no records
  */
 export async function readCheckpoints(directory: string): Promise<CheckpointListing> {
+  const { owedRefs: _owed, ...listing } = await readIndex(directory);
+  return listing;
+}
+
+/** @internal What only a prune needs beside. */
+export interface IndexListing extends CheckpointListing {
+  readonly owedRefs: readonly RunRefs[];
+}
+
+/** @internal */
+export async function readIndex(directory: string): Promise<IndexListing> {
   const [text = '', folders] = await Promise.all([
     unlessMissing(readFile(join(directory, INDEX_NAME), 'utf8')),
     listFolders(directory),
@@ -35,17 +55,21 @@ export async function readCheckpoints(directory: string): Promise<CheckpointList
   const bySeq = new Map<number, CheckpointRecord>();
   const skippedLines: number[] = [];
   let nextSeq = Math.max(0, ...folders) + 1;
+  let owedRefs: readonly RunRefs[] = [];
   for (const [index, line] of text.split('\n').entries()) {
     if (line === '') continue;
     const parsed = parseIndexLine(line, directory);
     if (parsed === undefined) skippedLines.push(index + 1);
-    else if ('pruned' in parsed) nextSeq = Math.max(nextSeq, parsed.pruned.nextSeq);
-    else {
+    else if ('pruned' in parsed) {
+      nextSeq = Math.max(nextSeq, parsed.pruned.nextSeq);
+      owedRefs = parsed.pruned.owedRefs;
+    } else {
       bySeq.set(parsed.seq, parsed);
       nextSeq = Math.max(nextSeq, parsed.seq + 1);
     }
   }
-  return { records: [...bySeq.values()].sort((a, b) => a.seq - b.seq), skippedLines, nextSeq };
+  const records = [...bySeq.values()].sort((a, b) => a.seq - b.seq);
+  return { records, skippedLines, nextSeq, owedRefs };
 }
 
 /** @internal Folders of numbers, whether or not the index names them. */
@@ -156,7 +180,12 @@ export async function describeFile(
   return { fileName, format, mediaType, bytes, sha256: hash.digest('hex') };
 }
 
-/** @internal Adds the line that makes a record exist. One write; a torn line before it is closed off first. */
+/**
+ * @internal Adds the line that makes a record exist. One write; a torn line before it is closed off first. What a failed write
+ * has left of the line is taken back, so that no line names files that are gone.
+ *
+ * @throws AggregateError when the line may be there all the same: the record's files then have to stay
+ */
 export async function appendRecord(directory: string, record: CheckpointRecord): Promise<void> {
   const { directory: _where, ...stored } = record;
   const fd = openSync(join(directory, INDEX_NAME), 'a+', 0o600);
@@ -165,11 +194,31 @@ export async function appendRecord(directory: string, record: CheckpointRecord):
     const last = Buffer.alloc(1);
     if (size > 0) readSync(fd, last, 0, 1, size - 1);
     const isTorn = size > 0 && last[0] !== LINE_FEED;
-    appendFileSync(fd, `${isTorn ? '\n' : ''}${JSON.stringify(stored)}\n`);
-    await flush(fd);
+    const line = Buffer.from(`${isTorn ? '\n' : ''}${JSON.stringify(stored)}\n`);
+    try {
+      appendFileSync(fd, line);
+      await flush(fd);
+    } catch (error) {
+      takeBack(fd, size, line, error);
+      throw error;
+    }
   } finally {
     closeSync(fd);
   }
+}
+
+/** Cuts the file where it ended before, unless somebody else has written to it since. */
+function takeBack(fd: number, size: number, line: Buffer, cause: unknown): void {
+  const errors = [cause];
+  try {
+    if (fstatSync(fd).size <= size + line.length) {
+      ftruncateSync(fd, size);
+      return;
+    }
+  } catch (error) {
+    errors.push(error);
+  }
+  throw new AggregateError(errors, `Cannot write the index: ${String(cause)}, and its line may be there`);
 }
 
 /** @internal Replaces the index as a whole: what is kept, and a mark that keeps numbers from coming back. */

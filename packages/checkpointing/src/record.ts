@@ -87,7 +87,8 @@ export type LeftOutReason =
   | 'submodule-changed'
   | 'special-file'
   | 'unreadable'
-  | 'filtered';
+  | 'filtered'
+  | 'refused-name';
 
 /** A path the snapshot does not hold as it is on disk. A tracked one is kept as the base has it. */
 export interface LeftOutPath extends RecordedPath {
@@ -95,6 +96,8 @@ export interface LeftOutPath extends RecordedPath {
   readonly reason: LeftOutReason;
   /** Its size, where that is the reason. */
   readonly bytes?: number;
+  /** SHA-256 of the path's exact bytes; present only when `path` is redacted, so that it is known again all the same. */
+  readonly pathSha256?: string;
 }
 
 /** How to bring a snapshot back by hand. */

@@ -2,9 +2,9 @@
  * Bringing a snapshot back as a new work tree, on its own base or merged onto another.
  * Invariant: the directory holds exactly the recorded tree, or nothing is left of the attempt.
  */
-import { mkdir, readdir, rm } from 'node:fs/promises';
-import { isAbsolute } from 'node:path';
-import { CheckpointError, systemErrorCode } from './errors.ts';
+import { mkdir, readdir, readFile, realpath, rm } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join } from 'node:path';
+import { CheckpointError, systemErrorCode, unlessMissing } from './errors.ts';
 import { SNAPSHOT_IDENTITY } from './git-diff.ts';
 import type { Git } from './git-process.ts';
 import { emptyTree } from './git-repository.ts';
@@ -133,6 +133,7 @@ async function bringBack(
   const wasThere = await requireEmpty(place);
   // Git needs a directory to run in, also for what never looks at a work tree.
   await mkdir(place.directory, { recursive: true });
+  let madeBranch: string | undefined;
   try {
     const target = await findTarget(bench, record, options);
     if ('outcome' in target) {
@@ -140,7 +141,12 @@ async function bringBack(
       return target;
     }
     const head = target.head ?? (await commitEmptyTree(bench));
-    await attachWorktree(bench, place, head, branch);
+    // One that was stopped may have made the branch; one that failed has found it made by somebody else.
+    await attachWorktree(bench, place, head, branch).catch((error: unknown) => {
+      if (!(error instanceof CheckpointError) || error.code === 'git-timeout') madeBranch = branch;
+      throw error;
+    });
+    madeBranch = branch;
     const { filtered } = await materialise({
       view: bench.view,
       objectFormat: bench.repo.objectFormat,
@@ -157,7 +163,7 @@ async function bringBack(
       filtered,
     };
   } catch (error) {
-    await undo(bench, place, wasThere, branch);
+    await undo(bench, place, wasThere, madeBranch);
     throw error;
   }
 }
@@ -230,27 +236,38 @@ async function commitEmptyTree(bench: Workbench): Promise<string> {
   return made.stdout.toString('utf8').trim();
 }
 
+/** Takes back what was made, also after an abort: of git only what a signal cannot end is used. */
 async function undo(
   bench: Workbench,
   place: Place,
   wasThere: boolean,
-  branch: string | undefined,
+  madeBranch: string | undefined,
 ): Promise<void> {
-  const { git, repo } = bench;
-  const names = await readdir(place.directory);
+  const { directory } = place;
   if (place.isGiven) {
-    const made = names.filter((name) => name !== '.git');
-    await Promise.all(made.map((name) => rm(`${place.directory}/${name}`, { recursive: true, force: true })));
+    const made = (await readdir(directory)).filter((name) => name !== '.git');
+    await Promise.all(made.map((name) => rm(join(directory, name), { recursive: true, force: true })));
     return;
   }
-  const cwd = repo.topLevel;
-  const isAttached = names.includes('.git');
-  if (isAttached) {
-    await git.run({ args: ['worktree', 'remove', '--force', '--', place.directory], cwd });
-    if (branch !== undefined) await git.run({ args: ['update-ref', '-d', `refs/heads/${branch}`], cwd });
+  await rm(directory, { recursive: true, force: true });
+  await forgetWorktree(bench.repo.commonDir, directory);
+  if (madeBranch !== undefined) {
+    const { undoing, repo } = bench;
+    await undoing.run({ args: ['update-ref', '-d', `refs/heads/${madeBranch}`], cwd: repo.topLevel });
   }
-  if (wasThere) await mkdir(place.directory, { recursive: true });
-  else await rm(place.directory, { recursive: true, force: true });
+  if (wasThere) await mkdir(directory, { recursive: true });
+}
+
+/** A work tree that git was stopped in the middle of making is one that git itself refuses to remove. */
+async function forgetWorktree(commonDir: string, directory: string): Promise<void> {
+  const folder = join(commonDir, 'worktrees');
+  const link = join(await realpath(dirname(directory)), basename(directory), '.git');
+  for (const name of (await unlessMissing(readdir(folder))) ?? []) {
+    const registered = await unlessMissing(readFile(join(folder, name, 'gitdir'), 'utf8'));
+    if (registered?.trimEnd() === link || registered?.trimEnd() === join(directory, '.git')) {
+      await rm(join(folder, name), { recursive: true, force: true });
+    }
+  }
 }
 
 function placeOf(options: Pick<ReplayOptions, 'directory' | 'emptyWorktree'>): Place {

@@ -3,11 +3,19 @@
  * Invariant: before anything is changed everything that will go is held by a checkpoint; what none holds is never touched.
  */
 import { lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
-import { absolutePath, bytePathToText, parentOf, recordedToBytePath, type BytePath } from './byte-path.ts';
+import {
+  absolutePath,
+  bytePathToText,
+  leftOutMatcher,
+  parentOf,
+  quoteForGit,
+  type BytePath,
+} from './byte-path.ts';
+import { findDamagedBlob } from './blob-check.ts';
 import type { CheckpointManager } from './checkpoint-manager.ts';
 import { CheckpointError, systemErrorCode } from './errors.ts';
 import type { GitDiffOptions } from './git-diff.ts';
-import { GITLINK, writeChangedPaths } from './materialise.ts';
+import { writeChangedPaths } from './materialise.ts';
 import type { CheckpointRecord, GitDiffRecord, LeftOutPath, RecordedPath } from './record.ts';
 import {
   obtainTree,
@@ -17,7 +25,7 @@ import {
   type SnapshotOptions,
   type Workbench,
 } from './snapshot-source.ts';
-import { listTreeChanges, type TreeChange } from './tree-diff.ts';
+import { GITLINK, listTreeChanges, type TreeChange } from './tree-diff.ts';
 import { createWorktreeReader, type WorktreeReader } from './worktree-reader.ts';
 
 /** How to restore. */
@@ -47,7 +55,8 @@ export interface RestoredSnapshot {
  * ignored files too. Takes a checkpoint first, also when nothing has to change.
  *
  * @throws {@link CheckpointError} with code `would-lose-content` before anything was changed; `restore-incomplete` when the
- * tree changed meanwhile; and as taking a checkpoint and replaying
+ * tree changed meanwhile or could not be written, the message names the checkpoint that undoes it; and, before anything was
+ * changed, as taking a checkpoint and replaying
  */
 export async function restoreCheckpoint(
   record: CheckpointRecord,
@@ -58,6 +67,8 @@ export async function restoreCheckpoint(
   const before = await manager.writeGitDiff({
     summary: `Before restoring checkpoint ${record.checkpointId}`,
     ...options.capture,
+    // What goes now has to be held as it is now.
+    readsAll: true,
     worktree,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
@@ -65,13 +76,11 @@ export async function restoreCheckpoint(
   return withWorkbench(options.repo ?? worktree, options, async (bench) => {
     await requireBase(bench, target);
     const { tree } = await obtainTree(bench, target, options.from);
-    const untouchedPaths = new Set(target.leftOut.map(recordedToBytePath));
+    const isUntouched = leftOutMatcher(target.leftOut);
     const all = await listTreeChanges(bench.view, before.tree, tree, false);
     const changes = all.filter(
-      (change) =>
-        !untouchedPaths.has(change.path) && change.newMode !== GITLINK && change.oldMode !== GITLINK,
+      (change) => !isUntouched(change.path) && change.newMode !== GITLINK && change.oldMode !== GITLINK,
     );
-    const captured = await listTreeChanges(bench.view, before.baseTree, before.tree, false);
     const plan: Plan = {
       bench,
       worktree,
@@ -81,8 +90,13 @@ export async function restoreCheckpoint(
       rawPaths: target.rawPaths,
       changes,
     };
-    refuseLosses(plan, new Set(captured.map((change) => change.path)));
-    await apply(plan);
+    await refuseLosses(plan);
+    const env = await stage(plan);
+    try {
+      await apply(plan, env);
+    } catch (error) {
+      throw incomplete(plan, error);
+    }
     return {
       before,
       written: changes.filter((change) => change.letter !== 'D').length,
@@ -102,25 +116,51 @@ interface Plan {
   readonly changes: readonly TreeChange[];
 }
 
-function refuseLosses(plan: Plan, captured: ReadonlySet<BytePath>): void {
+async function refuseLosses(plan: Plan): Promise<void> {
   const { before, changes, worktree } = plan;
   const reader = createWorktreeReader(worktree, plan.bench.repo.objectFormat);
-  const heldNowhere = new Set(before.leftOut.map(recordedToBytePath));
+  const isHeldNowhere = leftOutMatcher(before.leftOut);
   const removed = new Set(changes.filter((change) => change.letter === 'D').map((change) => change.path));
+  const differing: TreeChange[] = [];
   for (const change of changes) {
     const { path } = change;
-    if (heldNowhere.has(path)) throw wouldLose(plan, path);
+    if (isHeldNowhere(path)) throw wouldLose(plan, path);
     const seen = reader.look(path);
     if (seen.kind === 'directory') refuseUnheld(plan, path, removed, worktree);
     else if (change.letter === 'A') requireFree(plan, reader, change, removed);
-    else if (captured.has(path)) {
-      // Only content that is still what the checkpoint holds may go.
+    else {
       const found = reader.read(path, Number.MAX_SAFE_INTEGER);
-      if (found.kind === 'left-out' || (found.kind === 'content' && found.oid !== change.oldOid)) {
-        throw wouldLose(plan, path);
-      }
+      if (found.kind === 'left-out') throw wouldLose(plan, path);
+      if (found.kind === 'content' && found.oid !== change.oldOid) differing.push(change);
     }
   }
+  await refuseChanged(plan, differing);
+}
+
+/**
+ * Only content that is still what the checkpoint holds may go, be it clean or captured. Of a clean file it holds what git
+ * stores, which other line ends or another encoding turn into the same blob.
+ */
+async function refuseChanged(plan: Plan, differing: readonly TreeChange[]): Promise<void> {
+  const { bench, before, worktree } = plan;
+  if (differing.length === 0) return;
+  const captured = await listTreeChanges(bench.view, before.baseTree, before.tree, false);
+  const capturedPaths = new Set(captured.map((change) => change.path));
+  const reader = createWorktreeReader(worktree, bench.repo.objectFormat);
+  for (const { path } of differing) {
+    if (capturedPaths.has(path) || reader.look(path).kind !== 'file') throw wouldLose(plan, path);
+  }
+  // Quoted, a name may hold any byte. On one that it cannot read git gives up, and the rest counts as changed.
+  const { stdout } = await bench.view.run({
+    args: ['hash-object', '--stdin-paths'],
+    env: { GIT_WORK_TREE: worktree },
+    cwd: worktree,
+    input: differing.map(({ path }) => `${quoteForGit(path)}\n`).join(''),
+    okExitCodes: [0, 128],
+  });
+  const oids = stdout.toString('latin1').split('\n');
+  const changed = differing.find(({ oldOid }, index) => oids[index] !== oldOid);
+  if (changed !== undefined) throw wouldLose(plan, changed.path);
 }
 
 /** A path the checkpoint does not have may be written when nothing is there, or the same already. */
@@ -153,13 +193,27 @@ function refuseUnheld(plan: Plan, path: BytePath, removed: ReadonlySet<BytePath>
   }
 }
 
-async function apply(plan: Plan): Promise<void> {
+type CommandEnv = Readonly<Record<string, string>>;
+
+/** Everything that can fail without a work tree fails here: names git refuses, trees and blobs that are gone. */
+async function stage(plan: Plan): Promise<CommandEnv> {
+  const { bench, worktree, tree, changes } = plan;
+  const env = { GIT_WORK_TREE: worktree, GIT_INDEX_FILE: bench.view.indexPath('restore') };
+  await bench.view.run({ args: ['read-tree', tree], env, cwd: worktree });
+  const wanted = changes.filter((change) => change.letter !== 'D').map((change) => change.newOid);
+  const damaged = await findDamagedBlob(bench.view, bench.repo.objectFormat, wanted);
+  if (damaged === undefined) return env;
+  throw new CheckpointError(
+    'snapshot-unavailable',
+    `Cannot restore work tree "${worktree}": blob ${damaged} cannot be read from "${bench.repo.topLevel}", expected it whole`,
+  );
+}
+
+async function apply(plan: Plan, env: CommandEnv): Promise<void> {
   const { bench, worktree, tree, changes } = plan;
   for (const change of changes) if (change.letter === 'D') removePath(worktree, change.path);
   const written = changes.filter((change) => change.letter !== 'D').map((change) => change.path);
   for (const path of written) removeEmptyDirectories(worktree, path);
-  const env = { GIT_WORK_TREE: worktree, GIT_INDEX_FILE: bench.view.indexPath('restore') };
-  await bench.view.run({ args: ['read-tree', tree], env, cwd: worktree });
   await bench.view.run({
     args: ['checkout-index', '--force', '-z', '--stdin'],
     env,
@@ -214,6 +268,20 @@ function requireGone(plan: Plan): void {
       );
     }
   }
+}
+
+function incomplete(plan: Plan, cause: unknown): unknown {
+  if (
+    !(cause instanceof Error) ||
+    (cause instanceof CheckpointError && cause.code === 'restore-incomplete')
+  ) {
+    return cause;
+  }
+  return new CheckpointError(
+    'restore-incomplete',
+    `Cannot restore work tree "${plan.worktree}": ${cause.message}, after some paths were changed; checkpoint "${plan.before.checkpointId}" holds what was there`,
+    { cause },
+  );
 }
 
 function wouldLose(plan: Plan, path: BytePath): CheckpointError {

@@ -3,12 +3,12 @@
  * Invariant: a ref appears as a whole or not at all, and no lock file is ever left behind.
  */
 import { mkdirSync, renameSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemErrorCode, unlessMissing } from './errors.ts';
 import { writeFlushed } from './flushed-file.ts';
 import type { Git } from './git-process.ts';
 import type { Repository } from './git-repository.ts';
+import { readRegularFile } from './regular-file.ts';
 
 /**
  * @internal Points `ref` at `commit`, which must be there.
@@ -41,8 +41,8 @@ export async function writeRef(
 /** @internal What `ref` points at, or `undefined` when there is none. */
 export async function readRef(git: Git, repo: Repository, ref: string): Promise<string | undefined> {
   if (areRefsFiles(repo)) {
-    const loose = await unlessMissing(readFile(join(repo.commonDir, ref), 'utf8'));
-    if (loose !== undefined) return loose.trim();
+    const loose = await unlessMissing(readRegularFile(join(repo.commonDir, ref)));
+    if (loose !== undefined) return loose.toString('utf8').trim();
   }
   const { stdout, exitCode } = await git.run({
     args: ['rev-parse', '--quiet', '--verify', ref],

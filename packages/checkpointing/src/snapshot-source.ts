@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { createRealClock, type Clock } from '@conductor-run/clock';
 import { bytePathToText } from './byte-path.ts';
-import { CheckpointError } from './errors.ts';
+import { findDamagedBlob } from './blob-check.ts';
+import { CheckpointError, unlessMissing } from './errors.ts';
 import { INDEX_PATCH_NAME, PATCH_NAME } from './git-diff.ts';
 import { createGit, type Git } from './git-process.ts';
 import { openObjectStore, type Repository } from './git-repository.ts';
@@ -15,7 +16,7 @@ import { createView, type GitView } from './git-view.ts';
 import type { GitOptions } from './options.ts';
 import { describeFile, readCheckpoints, requireRecord } from './record-store.ts';
 import type { CheckpointFile, CheckpointRecord, GitDiffRecord } from './record.ts';
-import { listTreeChanges } from './tree-diff.ts';
+import { GITLINK, listTreeChanges, type TreeChange } from './tree-diff.ts';
 
 /** Options of everything that brings snapshots back. */
 export interface SnapshotOptions extends GitOptions {
@@ -42,6 +43,8 @@ export interface SnapshotOptions extends GitOptions {
 /** @internal An open repository, a view of it, and the git that runs both. */
 export interface Workbench {
   readonly git: Git;
+  /** The same without the caller's signal, to take back what an abort has left. */
+  readonly undoing: Git;
   readonly repo: Repository;
   readonly view: GitView;
 }
@@ -55,7 +58,9 @@ export async function withWorkbench<Result>(
   if (!isAbsolute(repository)) {
     throw new TypeError(`Cannot open repository "${repository}": expected an absolute path`);
   }
-  const git = createGit(options, options.clock ?? createRealClock());
+  const { signal: _signal, clock = createRealClock(), ...unstoppable } = options;
+  const git = createGit(options, clock);
+  const undoing = createGit(unstoppable, clock);
   const repo = await openObjectStore(git, repository);
   const scratch = await mkdtemp(join(tmpdir(), 'conductor-'));
   try {
@@ -65,7 +70,7 @@ export async function withWorkbench<Result>(
       conversions: 'checkout',
       ...(options.worktree === undefined ? {} : { worktree: options.worktree }),
     });
-    return await work({ git, repo, view });
+    return await work({ git, undoing, repo, view });
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
@@ -80,23 +85,59 @@ export function requireSnapshot(record: CheckpointRecord): GitDiffRecord {
   );
 }
 
-/** @internal The tree of a snapshot, present in the view and proven to be the recorded one; and where it came from. */
-export async function obtainTree(
+/**
+ * @internal The tree of a snapshot, present in the view and proven to be the recorded one, with every blob it added to its
+ * base; and where it came from.
+ */
+export function obtainTree(
   bench: Workbench,
   record: GitDiffRecord,
   from: SnapshotOptions['from'],
-): Promise<{ readonly tree: string; readonly source: 'ref' | 'patch' }> {
+): Promise<ObtainedTree> {
+  return findTree(bench, record, from, findFlawOfTree);
+}
+
+/** @internal The same without a look at the blobs, for whoever reads them anyway or only compares names. */
+export function obtainTreeAlone(
+  bench: Workbench,
+  record: GitDiffRecord,
+  from: SnapshotOptions['from'],
+): Promise<ObtainedTree> {
+  return findTree(bench, record, from, () => Promise.resolve(undefined));
+}
+
+/** @internal */
+export interface ObtainedTree {
+  readonly tree: string;
+  readonly source: 'ref' | 'patch';
+}
+
+type FindFlaw = (bench: Workbench, baseTree: string, tree: string) => Promise<string | undefined>;
+
+async function findTree(
+  bench: Workbench,
+  record: GitDiffRecord,
+  from: SnapshotOptions['from'],
+  findFlaw: FindFlaw,
+): Promise<ObtainedTree> {
   if (from !== 'patch') {
-    const found = await treeOfRef(bench, record);
-    if (found === record.tree) return { tree: found, source: 'ref' };
+    const flaw = await findFlawOfRef(bench, record, findFlaw);
+    if (flaw === undefined) return { tree: record.tree, source: 'ref' };
     if (from === 'ref') {
       throw new CheckpointError(
         'snapshot-unavailable',
-        `Cannot bring back checkpoint "${record.checkpointId}": ref "${record.ref}" ${found === undefined ? 'does not exist' : `holds tree ${found}`}, expected tree ${record.tree}`,
+        `Cannot bring back checkpoint "${record.checkpointId}": ref "${record.ref}" ${flaw}, expected tree ${record.tree} with all it holds`,
       );
     }
   }
-  return { tree: await treeOfPatch(bench, record, PATCH_NAME, record.tree), source: 'patch' };
+  const tree = await treeOfPatch(bench, record, PATCH_NAME, record.tree);
+  // What is in the repository already git does not write again, be it whole or not.
+  const flaw = await findFlaw(bench, record.baseTree, tree);
+  if (flaw === undefined) return { tree, source: 'patch' };
+  throw new CheckpointError(
+    'snapshot-unavailable',
+    `Cannot replay checkpoint "${record.checkpointId}" from its patch: repository "${bench.repo.topLevel}" ${flaw} and keeps it from being written, expected it whole or absent`,
+  );
 }
 
 /** @internal The staged tree of a snapshot that has one. */
@@ -106,8 +147,16 @@ export async function obtainIndexTree(
   source: 'ref' | 'patch',
 ): Promise<string | undefined> {
   const tree = record.index?.tree ?? undefined;
-  // With the ref its second parent keeps the index's tree.
-  if (tree === undefined || source === 'ref') return tree;
+  if (tree === undefined) return undefined;
+  if (source === 'ref') {
+    // The snapshot's second parent keeps it.
+    const flaw = await findFlawOfTree(bench, record.baseTree, tree);
+    if (flaw === undefined) return tree;
+    throw new CheckpointError(
+      'snapshot-unavailable',
+      `Cannot bring back checkpoint "${record.checkpointId}": the tree of its index ${flaw}, expected it whole`,
+    );
+  }
   return treeOfPatch(bench, record, INDEX_PATCH_NAME, tree);
 }
 
@@ -141,6 +190,38 @@ export async function requireBase(bench: Workbench, record: GitDiffRecord): Prom
   );
 }
 
+/** Why the ref does not give the recorded tree; `undefined` when all that the snapshot added to its base can be read. */
+async function findFlawOfRef(
+  bench: Workbench,
+  record: GitDiffRecord,
+  findFlaw: FindFlaw,
+): Promise<string | undefined> {
+  const found = await treeOfRef(bench, record);
+  if (found === undefined) return 'does not exist or cannot be read';
+  if (found !== record.tree) return `holds tree ${found}`;
+  return findFlaw(bench, record.baseTree, found);
+}
+
+/** What of a tree cannot be read, among all that it has and the base has not. */
+async function findFlawOfTree(
+  { view, repo }: Workbench,
+  baseTree: string,
+  tree: string,
+): Promise<string | undefined> {
+  let changes: readonly TreeChange[];
+  try {
+    changes = await listTreeChanges(view, baseTree, tree, false);
+  } catch (error) {
+    if (!(error instanceof CheckpointError) || error.code !== 'git-failed') throw error;
+    return `cannot be read: ${error.message}`;
+  }
+  const blobs = changes
+    .filter(({ letter, newMode }) => letter !== 'D' && newMode !== GITLINK)
+    .map(({ newOid }) => newOid);
+  const damaged = await findDamagedBlob(view, repo.objectFormat, blobs);
+  return damaged === undefined ? undefined : `has lost blob ${damaged}`;
+}
+
 async function treeOfRef(bench: Workbench, record: GitDiffRecord): Promise<string | undefined> {
   const { stdout, exitCode } = await bench.git.run({
     args: ['rev-parse', '--quiet', '--verify', `${record.ref}^{tree}`],
@@ -159,7 +240,15 @@ async function treeOfPatch(
   const { view } = bench;
   await requireBase(bench, record);
   const file = await findFile(record, name);
-  const actual = await describeFile(record.directory, file.fileName, file.format, file.mediaType);
+  const actual = await unlessMissing(
+    describeFile(record.directory, file.fileName, file.format, file.mediaType),
+  );
+  if (actual === undefined) {
+    throw new CheckpointError(
+      'snapshot-unavailable',
+      `Cannot replay checkpoint "${record.checkpointId}": file "${file.fileName}" is gone, expected it in "${record.directory}"`,
+    );
+  }
   if (actual.sha256 !== file.sha256) {
     throw new CheckpointError(
       'replay-mismatch',

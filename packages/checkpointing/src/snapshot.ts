@@ -95,7 +95,7 @@ async function snapshotWith(request: SnapshotRequest, session: ImportSession): P
     known: memory?.known ?? new Map<BytePath, KnownFile>(),
     nowMs: request.nowMs,
   };
-  const changes = lookAtChanges(entries, context);
+  const changes = await lookAtChanges(entries, context);
   const isKnown =
     memory?.baseTree === request.base.tree &&
     request.indexCommit === undefined &&
@@ -114,7 +114,7 @@ async function snapshotWith(request: SnapshotRequest, session: ImportSession): P
       rawPaths: memory.rawPaths,
       status: seen.status,
       isRemembered: true,
-      memory: { ...memory, ...seen.kept },
+      memory: { ...memory, ...seen.kept, known: changes.reused },
     };
   }
 
@@ -178,10 +178,13 @@ async function runImport(
 }
 
 /** What is remembered is refused like what was read: a secret does not become harmless by staying where it is. */
-function refuseIfAsked({ repo, refuseSecrets }: SnapshotRequest, paths: readonly RecordedPath[]): void {
+function refuseIfAsked(
+  { repo, refuseSecrets, redactor }: SnapshotRequest,
+  paths: readonly RecordedPath[],
+): void {
   if (!refuseSecrets || paths.length === 0) return;
   throw new CheckpointError(
     'secret-found',
-    `Cannot capture work tree "${repo.topLevel}": known secrets are in ${paths.length} files, the first "${paths[0]?.path}", expected none`,
+    `Cannot capture work tree "${repo.topLevel}": known secrets are in ${paths.length} files, the first "${redactor.redact(paths[0]?.path ?? '')}", expected none`,
   );
 }

@@ -1,7 +1,8 @@
 /** Submodules that are not as the outer repository has them. Invariant: their own configuration runs nothing, as everywhere. */
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { bytePathToText, type BytePath } from './byte-path.ts';
-import { CheckpointError } from './errors.ts';
+import { CheckpointError, systemErrorCode } from './errors.ts';
 import type { Git } from './git-process.ts';
 import { openWorktree } from './git-repository.ts';
 import { startStatus } from './git-status.ts';
@@ -28,12 +29,22 @@ export async function findDirtySubmodules(
 }
 
 async function isSubmoduleDirty(git: Git, worktree: string, scratch: string): Promise<boolean> {
+  try {
+    return await looksDirty(git, worktree, scratch);
+  } catch (error) {
+    // Whatever is wrong in there is no reason to capture nothing: it is left out, as what has changed is.
+    if (error instanceof CheckpointError && IS_DAMAGED.has(error.code)) return true;
+    throw error;
+  }
+}
+
+async function looksDirty(git: Git, worktree: string, scratch: string): Promise<boolean> {
   const opened = await openWorktree(git, worktree, 'HEAD').catch((error: unknown) => {
-    // Not checked out: an empty folder belongs to the outer repository.
     if (error instanceof CheckpointError && IS_NO_CHECKOUT.has(error.code)) return undefined;
     throw error;
   });
-  if (opened === undefined) return false;
+  // Not checked out: an empty folder belongs to the outer repository, and files in it to nobody.
+  if (opened === undefined) return holdsFiles(worktree);
   const { repo, base } = opened;
   const view = createView(git, repo, {
     directory: scratch,
@@ -52,4 +63,20 @@ async function isSubmoduleDirty(git: Git, worktree: string, scratch: string): Pr
   }
 }
 
+function holdsFiles(folder: string): boolean {
+  try {
+    return readdirSync(folder).some((name) => name !== '.git');
+  } catch (error) {
+    if (GONE.has(systemErrorCode(error) ?? '')) return false;
+    throw error;
+  }
+}
+
 const IS_NO_CHECKOUT: ReadonlySet<string> = new Set(['not-a-repository', 'not-a-worktree-root']);
+const IS_DAMAGED: ReadonlySet<string> = new Set([
+  'git-failed',
+  'bare-repository',
+  'unknown-base',
+  'unsafe-worktree',
+]);
+const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR']);

@@ -2,9 +2,10 @@
  * Everything a capture has to know before it looks at a single file: status, and what status does not say.
  * Invariant: nothing is read but names, the index and attributes; several git processes may run at once.
  */
+import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { leaveOut, splitNul, textToBytePath, type BytePath } from './byte-path.ts';
-import { findUnfaithful, mayConvert, type Unfaithful } from './fidelity.ts';
+import { findConversionRules, findUnfaithful, type Unfaithful } from './fidelity.ts';
 import type { Git, GitResult } from './git-process.ts';
 import type { Repository } from './git-repository.ts';
 import {
@@ -15,7 +16,7 @@ import {
   type StatusEntry,
   type StatusRun,
 } from './git-status.ts';
-import { createView, type GitView } from './git-view.ts';
+import { createView, removeView, type GitView } from './git-view.ts';
 import { indexIdentity, surveyIndex, type IndexSurvey } from './index-survey.ts';
 import type { LeftOutPath } from './record.ts';
 import { findDirtySubmodules } from './submodules.ts';
@@ -28,8 +29,10 @@ export interface SurroundingsMemory {
   readonly folders: ReadonlyMap<BytePath, KnownFolder>;
   /** Whether git had to list the untracked files, and will have to again. */
   readonly needsWholeStatus: boolean;
-  /** Files a checkout would not bring back, for the index of `survey`. */
+  /** Files a checkout would not bring back, for the index of `survey` and these conversions. */
   readonly unfaithful: Unfaithful;
+  /** What decided on conversions, in short. */
+  readonly conversions: string;
 }
 
 /** @internal */
@@ -71,7 +74,7 @@ export async function lookAround(request: SurroundingsRequest): Promise<Surround
   const listed = new Set(status.entries.map(({ path }) => path));
   const isNew = ({ path }: StatusEntry): boolean => !listed.has(path);
   const unwatched = (survey?.unwatched ?? []).filter(isNew);
-  const unfaithful = await checkFidelity(request, survey, status.entries);
+  const { unfaithful, conversions } = await checkFidelity(request, survey, status.entries);
   const entries = [...status.entries, ...unwatched, ...unfaithful.entries.filter(isNew), ...ignored];
   const seen = new Set(entries.map(({ path }) => path));
   const dirty = await findDirtySubmodules(
@@ -87,11 +90,12 @@ export async function lookAround(request: SurroundingsRequest): Promise<Surround
       ...dirty.map((path) => leaveOut(path, 'submodule-changed')),
       ...unfaithful.filtered.filter((path) => !listed.has(path)).map((path) => leaveOut(path, 'filtered')),
       ...unreadableDirectories(stderr),
+      ...walk.tooDeep.map((path) => leaveOut(path, 'unreadable')),
       // One that took a tracked file's place is among the entries.
       ...walk.specials.filter((path) => !seen.has(path)).map((path) => leaveOut(path, 'special-file')),
     ],
     status: stdout,
-    kept: { survey, unfaithful, folders: walk.folders, needsWholeStatus: !walk.isCertain },
+    kept: { survey, unfaithful, conversions, folders: walk.folders, needsWholeStatus: !walk.isCertain },
   };
 }
 
@@ -142,23 +146,25 @@ async function checkFidelity(
   request: SurroundingsRequest,
   survey: IndexSurvey | undefined,
   touched: readonly StatusEntry[],
-): Promise<Unfaithful> {
+): Promise<{ readonly unfaithful: Unfaithful; readonly conversions: string }> {
   const { git, repo, view, memory } = request;
+  const rules = findConversionRules(git, repo);
+  const conversions = rules.identity;
   const isTouched = touched.some(({ path }) => path.endsWith('.gitattributes'));
-  if (survey === undefined || !mayConvert(repo, survey.hasAttributeFiles || isTouched))
-    return NOTHING_UNFAITHFUL;
-  if (!isTouched && memory?.survey?.identity === survey.identity) return memory.unfaithful;
+  const mayConvert = rules.areThere || isTouched || survey?.hasAttributeFiles === true;
+  if (survey === undefined || !mayConvert) return { unfaithful: NOTHING_UNFAITHFUL, conversions };
+  const isKnown = memory?.survey?.identity === survey.identity && memory.conversions === conversions;
+  if (!isTouched && isKnown) return { unfaithful: memory.unfaithful, conversions };
   const skip = new Set(touched.map(({ path }) => path));
-  const checkout = createView(git, repo, {
-    directory: join(view.gitDir, 'attributes'),
-    head: request.head,
-    conversions: 'checkout',
-  });
-  return findUnfaithful({
-    repo,
-    view: checkout,
-    files: survey.files().filter(({ path }) => !skip.has(path)),
-  });
+  // One capture may look twice.
+  const directory = await mkdtemp(join(view.gitDir, 'attributes-'));
+  const checkout = createView(git, repo, { directory, head: request.head, conversions: 'checkout' });
+  try {
+    const files = survey.files().filter(({ path }) => !skip.has(path));
+    return { unfaithful: await findUnfaithful({ repo, view: checkout, files }), conversions };
+  } finally {
+    removeView(checkout);
+  }
 }
 
 async function listIgnored(request: SurroundingsRequest): Promise<StatusEntry[]> {

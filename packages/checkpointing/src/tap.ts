@@ -41,12 +41,12 @@ export function parseTap(text: string): ParsedReport | undefined {
 
 /** The YAML block or comments that follow a result. */
 function diagnosticsAfter(lines: readonly string[], index: number): string {
-  const rest = lines.slice(index + 1);
-  const end = rest.findIndex((line) => !/^(?:\s|#)/.test(line));
-  return rest
-    .slice(0, end < 0 ? undefined : end)
-    .map((line) => line.trim())
-    .filter((line) => line !== '---' && line !== '...')
-    .join('\n')
-    .trim();
+  const found: string[] = [];
+  for (let next = index + 1; next < lines.length; next++) {
+    const line = lines[next] ?? '';
+    if (!/^[\s#]/.test(line)) break;
+    const text = line.trim();
+    if (text !== '---' && text !== '...') found.push(text);
+  }
+  return found.join('\n').trim();
 }

@@ -2,8 +2,10 @@
 import { open } from 'node:fs/promises';
 import { z } from 'zod';
 import { CheckpointError } from './errors.ts';
-import { parseJUnit } from './junit.ts';
+import { parseJUnit, rewriteJUnit } from './junit.ts';
 import { requireCount, type Redactor } from './options.ts';
+import { redactJson } from './redact-json.ts';
+import { OPEN_FLAGS } from './regular-file.ts';
 import type { NewFile } from './record-store.ts';
 import type { TestFailure, TestReportFormat, TestTotals } from './record.ts';
 import { parseTap } from './tap.ts';
@@ -24,6 +26,13 @@ export interface TestOutputOptions {
    * @defaultValue 20 MiB
    */
   readonly maxBytes?: number;
+  /**
+   * When the run began, UTC milliseconds: a report nobody has touched since is another run's and is not recorded. Goes by the
+   * time the file system keeps of the last change of any kind (ctime), as exactly as it keeps it.
+   *
+   * @defaultValue a report of any age is recorded
+   */
+  readonly notBeforeMs?: number;
 }
 
 /** @internal What a parser finds. */
@@ -40,13 +49,20 @@ export interface TestReport extends ParsedReport {
 }
 
 /**
- * @internal
+ * @internal `undefined` for a report that is older than asked for.
+ *
  * @throws {@link CheckpointError} with code `report-unreadable`
  */
-export async function parseTestReport(options: TestOutputOptions, redactor: Redactor): Promise<TestReport> {
+export async function parseTestReport(
+  options: TestOutputOptions,
+  redactor: Redactor,
+): Promise<TestReport | undefined> {
   const maxBytes = requireCount('maxBytes', options.maxBytes ?? 20 * 1024 * 1024, 1);
-  const text = redactor.redact(await readReport(options.path, maxBytes));
-  const format = options.format ?? formatOf(text);
+  const notBeforeMs = requireCount('notBeforeMs', options.notBeforeMs ?? 0, 0);
+  const raw = await readReport(options.path, maxBytes, notBeforeMs);
+  if (raw === undefined) return undefined;
+  const format = options.format ?? formatOf(raw);
+  const text = format === undefined ? raw : redactReport(format, raw, redactor);
   const parsed = format === undefined ? undefined : parse(format, text);
   if (format === undefined || parsed === undefined) {
     throw unreadable(
@@ -63,18 +79,33 @@ export async function parseTestReport(options: TestOutputOptions, redactor: Reda
   };
 }
 
+/** As text, and as what the text means: an escape may be in the middle of a secret. */
+function redactReport(format: TestReportFormat, raw: string, redactor: Redactor): string {
+  const text = redactor.redact(raw);
+  if (format === 'tap') return text;
+  if (format === 'junit') return rewriteJUnit(text, (decoded) => redactor.redact(decoded));
+  const value = parseJson(text);
+  if (value === undefined) return text;
+  const hidden = redactJson(redactor, value);
+  return JSON.stringify(hidden) === JSON.stringify(value)
+    ? text
+    : `${JSON.stringify(hidden, undefined, 2)}\n`;
+}
+
 function cutMessage(failure: TestFailure): TestFailure {
   return { ...failure, message: failure.message.slice(0, MAX_MESSAGE_CHARS) };
 }
 
-async function readReport(path: string, maxBytes: number): Promise<string> {
+/** A step may put anything in the report's place: the open does not wait for a FIFO's writer. */
+async function readReport(path: string, maxBytes: number, notBeforeMs: number): Promise<string | undefined> {
   try {
-    const handle = await open(path, 'r');
+    const handle = await open(path, OPEN_FLAGS);
     try {
-      const stats = await handle.stat();
+      const stats = await handle.stat({ bigint: true });
       if (!stats.isFile() || stats.size > maxBytes) {
         throw unreadable(path, `it is ${stats.isFile() ? `${stats.size} bytes` : 'no file'}`);
       }
+      if (isOlder(stats.ctimeNs, notBeforeMs)) return undefined;
       return await handle.readFile('utf8');
     } finally {
       await handle.close();
@@ -85,6 +116,11 @@ async function readReport(path: string, maxBytes: number): Promise<string> {
       cause: error,
     });
   }
+}
+
+function isOlder(changedAtNs: bigint, notBeforeMs: number): boolean {
+  const isCoarse = changedAtNs % 1_000_000_000n === 0n;
+  return Number(changedAtNs / 1_000_000n) < notBeforeMs - (isCoarse ? COARSE_MS : TICK_MS);
 }
 
 function unreadable(path: string, why: string): CheckpointError {
@@ -106,15 +142,18 @@ function parse(format: TestReportFormat, text: string): ParsedReport | undefined
   return format === 'tap' ? parseTap(text) : parseJestJson(text);
 }
 
-function parseJestJson(text: string): ParsedReport | undefined {
-  let value: unknown;
+/** `undefined` for what is no JSON. */
+function parseJson(text: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
-  const parsed = jestSchema.safeParse(value);
+}
+
+function parseJestJson(text: string): ParsedReport | undefined {
+  const parsed = jestSchema.safeParse(parseJson(text));
   if (!parsed.success) return undefined;
   const report = parsed.data;
   const failures: TestFailure[] = [];
@@ -172,5 +211,9 @@ const FILES: Readonly<Record<TestReportFormat, Omit<NewFile, 'content'>>> = {
   'vitest-json': { name: 'report.json', format: 'vitest-json', mediaType: 'application/json' },
   'jest-json': { name: 'report.json', format: 'jest-json', mediaType: 'application/json' },
 };
+/** The kernel's clock for files moves on with each of its ticks, of which there are at least a hundred a second. */
+const TICK_MS = 10;
+/** The coarsest times a file system keeps. */
+const COARSE_MS = 2_000;
 const MAX_FAILURES = 100;
 const MAX_MESSAGE_CHARS = 4096;

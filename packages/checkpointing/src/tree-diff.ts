@@ -65,7 +65,13 @@ export function createPatchFile(view: GitView, path: string): PatchFile {
   let started: { readonly fd: number; readonly feed: GitFeed } | undefined;
   const start = (): NonNullable<typeof started> => {
     const fd = openSync(temporary, 'wx', 0o600);
-    return { fd, feed: view.feed({ args: [...PATCH_ARGS, '--raw', '--stdin'], stdoutFd: fd }) };
+    try {
+      return { fd, feed: view.feed({ args: [...PATCH_ARGS, '--raw', '--stdin'], stdoutFd: fd }) };
+    } catch (error) {
+      closeSync(fd);
+      rmSync(temporary);
+      throw error;
+    }
   };
   return {
     start() {
@@ -91,6 +97,16 @@ export function createPatchFile(view: GitView, path: string): PatchFile {
       rmSync(temporary);
     },
   };
+}
+
+/** @internal The whole patch, for `git apply`, into a new file. */
+export async function writeTreePatch(view: GitView, from: string, to: string, path: string): Promise<void> {
+  const fd = openSync(path, 'wx', 0o600);
+  try {
+    if (from !== to) await view.run({ args: [...PATCH_ARGS, from, to], stdoutFd: fd });
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** @internal The patch of one path as text. Bytes of its name that are not UTF-8 match any byte: arguments are text. */
@@ -146,6 +162,8 @@ function toCount(text: string | undefined): number | undefined {
   return text === undefined || text === '-' ? undefined : Number(text);
 }
 
+/** @internal The mode of a submodule, whose commit is another repository's. */
+export const GITLINK = '160000';
 const PLAIN_DIFF_ARGS: readonly string[] = ['--no-renames', '--no-ext-diff', '--no-textconv', '--no-color'];
 
 /** A patch that `git apply` takes on any machine; the two trees follow. */

@@ -136,13 +136,15 @@ export function isSameSignature(a: FileSignature, b: FileSignature): boolean {
   );
 }
 
-/** @internal True when a file changed so shortly before `nowMs` that a later change may leave the same times behind. */
+/**
+ * @internal True when a file changed so shortly before `nowMs` that a later change may leave the same times behind: whoever has
+ * it mapped into memory moves its times with the first write alone, until the kernel has written the page out.
+ */
 export function isRacy(signature: FileSignature, nowMs: number): boolean {
-  const isCoarse = signature.mtimeNs % NS_PER_SECOND === 0n && signature.ctimeNs % NS_PER_SECOND === 0n;
   const newestMs = Number(
     (signature.mtimeNs > signature.ctimeNs ? signature.mtimeNs : signature.ctimeNs) / 1_000_000n,
   );
-  return newestMs > nowMs - (isCoarse ? 2_000 : 50);
+  return newestMs > nowMs - WRITTEN_OUT_MS;
 }
 
 function toSignature(stats: BigIntStats): FileSignature {
@@ -176,4 +178,5 @@ function unreachable(error: unknown): { kind: 'absent' } | { kind: 'left-out'; r
   }
 }
 
-const NS_PER_SECOND = 1_000_000_000n;
+/** Linux writes out what has been dirty for 30 s, and looks every 5 s. */
+const WRITTEN_OUT_MS = 35_000;

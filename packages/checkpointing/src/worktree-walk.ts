@@ -24,6 +24,8 @@ export interface WorktreeWalk {
   readonly untracked: readonly BytePath[];
   /** Not ignored, but maybe tracked as what was there before. */
   readonly specials: readonly BytePath[];
+  /** Folders whose path is longer than the system takes, so that git passes over them without a word. */
+  readonly tooDeep: readonly BytePath[];
   /** False when git may see other untracked files. */
   readonly isCertain: boolean;
   readonly folders: ReadonlyMap<BytePath, KnownFolder>;
@@ -53,6 +55,7 @@ export async function walkWorktree(request: WalkRequest): Promise<WorktreeWalk> 
   const folders = new Map<BytePath, KnownFolder>();
   const untracked: BytePath[] = [];
   const specials: BytePath[] = [];
+  const tooDeep: BytePath[] = [];
   let isCertain = request.survey?.hasSkipped !== true;
   let turn = 0;
   let level: BytePath[] = [''];
@@ -62,6 +65,7 @@ export async function walkWorktree(request: WalkRequest): Promise<WorktreeWalk> 
     for (const path of level) {
       const folder = readFolder(request, path);
       if (folder === 'unreadable') isCertain = false;
+      if (folder === 'too-deep') tooDeep.push(path);
       if (typeof folder === 'string') continue;
       if (isSettled(folder, request.nowMs)) folders.set(path, folder);
       if (folder.isForeign) isCertain = false;
@@ -79,7 +83,7 @@ export async function walkWorktree(request: WalkRequest): Promise<WorktreeWalk> 
     for (const path of special) if (isKept(path)) specials.push(path);
     level = ignored === undefined ? [] : unknown.filter(isKept);
   }
-  return { untracked, specials, isCertain, folders };
+  return { untracked, specials, tooDeep, isCertain, folders };
 }
 
 interface FolderContent {
@@ -94,18 +98,22 @@ interface FolderContent {
   readonly isForeign: boolean;
 }
 
-function readFolder(request: WalkRequest, path: BytePath): KnownFolder | 'gone' | 'unreadable' {
+function readFolder(request: WalkRequest, path: BytePath): KnownFolder | 'gone' | 'unreadable' | 'too-deep' {
   const absolute = absolutePath(request.repo.topLevel, path);
+  let isThere = false;
   try {
     const stats = lstatSync(absolute, { bigint: true });
     if (!stats.isDirectory()) return 'gone';
     const changedAtNs = stats.ctimeNs > stats.mtimeNs ? stats.ctimeNs : stats.mtimeNs;
     const known = request.known.get(path);
     if (known?.changedAtNs === changedAtNs && known.ino === stats.ino) return known;
+    isThere = true;
     return { changedAtNs, ino: stats.ino, ...listFolder(request.survey, absolute, path) };
   } catch (error) {
     const code = systemErrorCode(error) ?? '';
-    if (GONE.has(code)) return 'gone';
+    // Once it was there, something in it vanished while it was read, and the rest has to be read by git.
+    if (GONE.has(code)) return isThere ? 'unreadable' : 'gone';
+    if (code === 'ENAMETOOLONG') return 'too-deep';
     if (UNREADABLE.has(code)) return 'unreadable';
     throw error;
   }
@@ -125,7 +133,7 @@ function listFolder(
   let nameSet: ReadonlySet<BytePath> | undefined;
   let next = 0;
   const prefix = path === '' ? '' : `${path}/`;
-  for (const entry of readdirSync(absolute, { withFileTypes: true, encoding: 'latin1' })) {
+  for (const entry of listEntries(absolute)) {
     const { name } = entry;
     // Nearly all are: a look at the next name is enough while the folder is read in the order of the index.
     if (name === names[next] && entry.isFile()) {
@@ -144,6 +152,32 @@ function listFolder(
   }
   if (isForeign) return { tracked, folders: [], files: [], specials: [], isForeign };
   return { tracked, folders, files, specials, isForeign };
+}
+
+interface FolderEntry {
+  /** One char code per byte. */
+  readonly name: BytePath;
+  isFile(): boolean;
+  isDirectory(): boolean;
+  isSymbolicLink(): boolean;
+}
+
+/**
+ * Where the file system does not tell what an entry is, Node looks at each by its name as text. Of a name that is not ASCII
+ * that is another name, so the folder is read once more by its bytes, which costs twice as much.
+ */
+function listEntries(absolute: string | Buffer): readonly FolderEntry[] {
+  try {
+    return readdirSync(absolute, { withFileTypes: true, encoding: 'latin1' });
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
+    return readdirSync(absolute, { withFileTypes: true, encoding: 'buffer' }).map((entry) => ({
+      name: entry.name.toString('latin1'),
+      isFile: () => entry.isFile(),
+      isDirectory: () => entry.isDirectory(),
+      isSymbolicLink: () => entry.isSymbolicLink(),
+    }));
+  }
 }
 
 /** `undefined` when git cannot say: a folder on the way to one of them has become a link, as a rule. */

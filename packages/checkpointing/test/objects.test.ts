@@ -1,5 +1,5 @@
 /** What a capture leaves in the repository's object directory. */
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { setup, type Setup } from './fixtures/setup.ts';
@@ -23,6 +23,22 @@ describe('the objects of a snapshot', () => {
     },
   );
 
+  test('given objects that are there already, when captured, they are left as they are, but for one that is empty', async () => {
+    const context = setup({ files: { 'a.txt': 'one\n' } });
+    context.write({ 'staged.txt': 'staged\n', 'damaged.txt': 'damaged\n' });
+    context.git('add', '--all');
+    const whole = objectFile(context, ':staged.txt');
+    const before = statSync(whole);
+    const damaged = objectFile(context, ':damaged.txt');
+    rmSync(damaged);
+    writeFileSync(damaged, '');
+
+    const record = await context.manager.writeGitDiff({ worktree: context.path });
+
+    expect(statSync(whole)).toMatchObject({ ino: before.ino, mode: before.mode });
+    expect(context.git('show', `${record.commit}:damaged.txt`)).toBe('damaged\n');
+  });
+
   test.for<readonly [string, Readonly<Record<string, string | Uint8Array>>]>([
     [
       'more than a hundred objects',
@@ -42,4 +58,9 @@ describe('the objects of a snapshot', () => {
 
 function packs(context: Setup): string[] {
   return readdirSync(join(context.path, '.git/objects/pack')).toSorted();
+}
+
+function objectFile(context: Setup, revision: string): string {
+  const oid = context.git('rev-parse', revision).trim();
+  return join(context.path, '.git/objects', oid.slice(0, 2), oid.slice(2));
 }

@@ -139,7 +139,7 @@ describe('writeTestOutput', () => {
       const record = await manager.writeTestOutput({ path });
 
       expect(record).toMatchObject({ format, totals, truncated: false });
-      expect(record.failures.map(({ name }) => name)).toEqual(names);
+      expect(record?.failures.map(({ name }) => name)).toEqual(names);
       expect(await manager.latest('test_output')).toEqual(record);
     },
   );
@@ -148,9 +148,9 @@ describe('writeTestOutput', () => {
     const { manager, temp } = setup();
     writeFileSync(join(temp, 'report'), junit);
 
-    const { failures } = await manager.writeTestOutput({ path: join(temp, 'report') });
+    const record = await manager.writeTestOutput({ path: join(temp, 'report') });
 
-    expect(failures).toEqual([
+    expect(record?.failures).toEqual([
       { name: 'broke', message: '1 < 2\ntrace <here>', file: 'x.py' },
       { name: 'error', message: 'Boom' },
     ]);
@@ -181,7 +181,7 @@ describe('writeTestOutput', () => {
 
     const record = await manager.writeTestOutput({ path: join(temp, 'report') });
 
-    expect(record.totals).toEqual({ total: 3, passed: 1, failed: 2, skipped: 0 });
+    expect(record?.totals).toEqual({ total: 3, passed: 1, failed: 2, skipped: 0 });
   });
 });
 

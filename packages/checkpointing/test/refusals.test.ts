@@ -58,22 +58,25 @@ describe('writeGitDiff', () => {
     });
   });
 
-  test('given a run directory inside the work tree, when captured, it is refused until ignored', async () => {
-    const repo = gitRepo({ files: { 'a.txt': 'a' } });
-    const { path, env } = repo;
-    const directory = join(path, 'runs/1/checkpoints');
-    const manager = createCheckpointManager({ taskId: 't', stepId: 's', runId: 'r', directory, env });
+  test.for(['runs', '..runs'])(
+    'given a run directory "%s" inside the work tree, when captured, it is refused until ignored',
+    async (folder) => {
+      const repo = gitRepo({ files: { 'a.txt': 'a' } });
+      const { path, env } = repo;
+      const directory = join(path, folder, '1/checkpoints');
+      const manager = createCheckpointManager({ taskId: 't', stepId: 's', runId: 'r', directory, env });
 
-    await expect(manager.writeGitDiff({ worktree: path })).rejects.toMatchObject({
-      code: 'run-directory-captured',
-    });
-    repo.write({ '.gitignore': 'runs/\n' });
+      await expect(manager.writeGitDiff({ worktree: path })).rejects.toMatchObject({
+        code: 'run-directory-captured',
+      });
+      repo.write({ '.gitignore': `${folder}/\n` });
 
-    await expect(manager.writeGitDiff({ worktree: path })).resolves.toMatchObject({
-      type: 'git_diff',
-      leftOut: [],
-    });
-  });
+      await expect(manager.writeGitDiff({ worktree: path })).resolves.toMatchObject({
+        type: 'git_diff',
+        leftOut: [],
+      });
+    },
+  );
 
   test('given a base that does not exist, when captured, it is refused', async () => {
     const context = setup({ files: { a: 'a' } });

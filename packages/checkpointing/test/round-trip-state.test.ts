@@ -109,6 +109,42 @@ const rows: readonly NastyTree[] = [
     skip: ['sub'],
   },
   {
+    name: 'a submodule whose index is damaged',
+    repo: plain,
+    change: (repo) => {
+      addSubmodule(repo);
+      writeFileSync(join(repo.path, '.git/modules/sub/index'), 'garbage');
+      repo.write({ 'a.txt': 'changed\n' });
+    },
+    leftOut: { sub: 'submodule-changed' },
+    skip: ['sub'],
+    differsFromGitAdd: true,
+  },
+  {
+    name: 'a submodule that says it is bare',
+    repo: plain,
+    change: (repo) => {
+      addSubmodule(repo);
+      runGit(join(repo.path, 'sub'), repo.env, ['config', 'core.bare', 'true']);
+      repo.write({ 'a.txt': 'changed\n' });
+    },
+    leftOut: { sub: 'submodule-changed' },
+    skip: ['sub'],
+    differsFromGitAdd: true,
+  },
+  {
+    name: 'a submodule folder with files whose repository is gone',
+    repo: plain,
+    change: (repo) => {
+      addSubmodule(repo);
+      repo.remove('.git/modules');
+      repo.write({ 'sub/work.txt': 'unsaved\n' });
+    },
+    leftOut: { sub: 'submodule-changed' },
+    skip: ['sub'],
+    differsFromGitAdd: true,
+  },
+  {
     name: 'a submodule at another commit',
     repo: plain,
     change: (repo) => {

@@ -108,6 +108,42 @@ const rows: readonly NastyTree[] = [
     },
   },
   {
+    name: 'names that only Windows takes for .git',
+    repo: plain,
+    change: (repo) =>
+      repo.write({
+        'git~1': '1',
+        '.git ': '2',
+        '.git.': '3',
+        '.git::$INDEX_ALLOCATION': '4',
+        'a\\.git': '5',
+        'x/GIT~1': '6',
+        '\u200c.git': '7',
+      }),
+    differsFromGitAdd: true,
+  },
+  {
+    name: 'names that git takes into no index',
+    repo: plain,
+    change: (repo) =>
+      repo.write({
+        'a.txt': 'changed',
+        '.GIT/f': '1',
+        'dir/.Git': '2',
+        '.gitmodules': { link: 'nowhere' },
+        'dir/.GITMODULES': { link: 'nowhere' },
+        'dir/.gitModules.txt': { link: 'nowhere' },
+      }),
+    leftOut: {
+      '.GIT/f': 'refused-name',
+      'dir/.Git': 'refused-name',
+      '.gitmodules': 'refused-name',
+      'dir/.GITMODULES': 'refused-name',
+    },
+    skip: ['.GIT', 'dir/.Git', '.gitmodules', 'dir/.GITMODULES'],
+    differsFromGitAdd: true,
+  },
+  {
     name: 'an empty file, new and emptied',
     repo: plain,
     change: (repo) => repo.write({ empty: '', 'a.txt': '' }),

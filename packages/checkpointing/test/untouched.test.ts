@@ -7,6 +7,7 @@ import {
   readFileSync,
   readdirSync,
   statSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -48,6 +49,20 @@ describe('a capture', () => {
     utimesSync(join(context.path, 'b.txt'), 1, 1);
     expect(() => context.git('status')).toThrow('filter');
     expect(readFileSync(canary, 'utf8')).toContain('canary.sh');
+  });
+
+  test('given a filter over an unchanged file too large to be read, when captured, it is listed as filtered', async () => {
+    const context = setup({ files: { '.gitattributes': '*.big filter=head\n' } });
+    const path = join(context.path, 'x.big');
+    writeFileSync(path, '');
+    truncateSync(path, 2200 * 1024 * 1024);
+    utimesSync(path, 1, 1);
+    context.git('-c', 'filter.head.clean=head -c 20', 'add', '--all');
+    context.git('commit', '--quiet', '--message=pointer');
+
+    const record = await context.manager.writeGitDiff({ worktree: context.path });
+
+    expect(record.leftOut).toMatchObject([{ path: 'x.big', reason: 'filtered' }]);
   });
 
   test('given a filter over an unchanged file, when captured, the path is listed as filtered', async () => {

@@ -255,7 +255,9 @@ function parseSlots(
   atLeast: ReadInteger,
 ): Slots {
   const given = [spec.cron, spec.everyMs, spec.at].filter((value) => value !== undefined);
-  if (given.length !== 1) throw refuse('kind', given.join(', '), 'exactly one of cron, everyMs and at');
+  if (given.length !== 1) {
+    throw refuse('the number of cron, everyMs and at', given.length, 'exactly one of them');
+  }
   if (spec.cron !== undefined) {
     const nextAfter = parseCron('cron', spec.cron, zone, refuse);
     return { kind: 'cron', nextAfter };
@@ -281,7 +283,28 @@ function parseCron(
     const pattern = parseWallPattern(text);
     return (afterMs) => nextCronSlot(pattern, zone, afterMs);
   } catch (error) {
-    throw refuse(field, text, 'a cron pattern of 5 or 6 fields', error);
+    throw refuse(field, text, wantedOfCron(text), error);
+  }
+}
+
+/** What is wrong with a pattern that cannot be read: its first field that cannot, else their number. */
+function wantedOfCron(text: string): string {
+  const fields = text.trim().split(/\s+/u);
+  const wanted = CRON_FIELDS.slice(CRON_FIELDS.length - fields.length);
+  if (wanted.length !== fields.length || fields.length < 5) return 'a cron pattern of 5 or 6 fields';
+  const wrong = fields.findIndex((_, index) => !isCronField(fields, index));
+  return wrong === -1
+    ? 'a cron pattern of 5 or 6 fields'
+    : `${wanted[wrong] ?? ''} in field ${wrong + 1}, not "${fields[wrong] ?? ''}"`;
+}
+
+/** Whether a field can be read when all others are left open. */
+function isCronField(fields: readonly string[], index: number): boolean {
+  try {
+    parseWallPattern(fields.map((field, at) => (at === index ? field : '*')).join(' '));
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -340,6 +363,14 @@ function oneOf<T extends string>(field: string, value: T, allowed: readonly T[],
   return value;
 }
 
+const CRON_FIELDS = [
+  'a second from 0 to 59',
+  'a minute from 0 to 59',
+  'an hour from 0 to 23',
+  'a day of the month from 1 to 31',
+  'a month from 1 to 12 or JAN to DEC',
+  'a day of the week from 0 to 7 or SUN to SAT',
+];
 const CATCH_UPS: readonly CatchUp[] = ['latest', 'all', 'none'];
 const OVERLAPS: readonly Overlap[] = ['skip', 'queue-one', 'queue-all', 'cancel-previous', 'allow'];
 const DAY_MS = 86_400_000;

@@ -76,7 +76,9 @@ describe('parseSchedule', () => {
 
     expect(refusalOf(unchecked({ catchUp: 'some' })).message).toContain('expected one of latest, all, none');
     expect(refusalOf(unchecked({ overlap: 'queue' })).message).toContain('overlap is "queue"');
-    expect(refusalOf(unchecked({ everyMs: 1_000 })).message).toContain('exactly one of cron, everyMs and at');
+    expect(refusalOf(unchecked({ everyMs: 1_000 })).message).toContain(
+      'the number of cron, everyMs and at is "2", expected exactly one of them',
+    );
     expect(refusalOf(unchecked({ name: ' ' })).message).toContain('non-empty');
   });
 });

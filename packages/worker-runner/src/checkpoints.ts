@@ -2,11 +2,15 @@
  * Checkpoints of a running step: when, and what goes into one.
  * Invariant: captures never overlap, never cost more than 5 % of the time, and never fail the step; a failure is said.
  */
-import { lstatSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 
 import { createCadence, createLineCounter } from './checkpoint-cadence.ts';
-import { createCheckpointManager, type CheckpointManager } from '@conductor-run/checkpointing';
+import {
+  createCheckpointManager,
+  type CheckpointManager,
+  type GitDiffOptions,
+} from '@conductor-run/checkpointing';
 import type { Clock } from '@conductor-run/clock';
 import { openRun, type Redactor, type RunPaths } from '@conductor-run/logging';
 
@@ -130,7 +134,9 @@ export function createRunCheckpoints(options: RunCheckpointsOptions): RunCheckpo
     const startedMs = clock.monotonicMs();
     if (occasion !== 'start') await part('log tail', () => writeLogTail(manager, options));
     if (request.runtime.repoRoot !== undefined)
-      await part('git diff', () => writeGitDiff(manager, request, signal));
+      await part('git diff', () =>
+        writeGitDiff(manager, request, { signal, readsAll: occasion === 'final' }),
+      );
     if (occasion === 'final') {
       await part('test report', () => writeTestOutput(manager, options));
       if (options.continuesRun) await attempt('earlier records', countEarlier);
@@ -210,12 +216,12 @@ async function writeLogTail(
 async function writeGitDiff(
   manager: CheckpointManager,
   request: CheckedRequest,
-  signal: AbortSignal,
+  how: Pick<GitDiffOptions, 'signal' | 'readsAll'>,
 ): Promise<Written> {
   const { baseRef } = request.checkpoint;
   return manager.writeGitDiff({
+    ...how,
     worktree: request.runtime.worktreePath,
-    signal,
     ...(baseRef === undefined ? {} : { baseRef }),
   });
 }
@@ -228,13 +234,10 @@ async function writeTestOutput(
   const { testReport } = options.request.checkpoint;
   if (testReport === undefined) return undefined;
   const path = resolve(options.request.runtime.worktreePath, testReport);
-  const entry = lstatSync(path, { throwIfNoEntry: false });
-  if (entry === undefined) throw new Error(`Cannot read test report "${testReport}": there is none`);
-  if (entry.mtimeMs < options.startedAtMs - TIMESTAMP_SLACK_MS) {
-    const writtenAt = new Date(entry.mtimeMs).toISOString();
-    throw new Error(`Cannot use test report "${testReport}": written at ${writtenAt}, before the step began`);
-  }
-  return manager.writeTestOutput({ path });
+  if (!existsSync(path)) throw new Error(`Cannot read test report "${testReport}": there is none`);
+  const written = await manager.writeTestOutput({ path, notBeforeMs: options.startedAtMs });
+  if (written !== undefined) return written;
+  throw new Error(`Cannot use test report "${testReport}": it was written before the step began`);
 }
 
 function rejectWhenAborted(signal: AbortSignal): Promise<never> {
@@ -277,5 +280,3 @@ const LIMITS_MS: Readonly<Record<CheckpointOccasion, number>> = {
   before_kill: 5000,
   final: 300_000,
 };
-/** Of file systems that keep times in seconds. */
-const TIMESTAMP_SLACK_MS = 2000;

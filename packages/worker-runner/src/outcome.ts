@@ -148,7 +148,7 @@ const OUTCOME_OF_REASON: Readonly<Partial<Record<EndReason, StepOutcome>>> = {
 
 const WORDS: Readonly<Partial<Record<EndReason, string>>> = {
   cancelled: 'Cancelled',
-  lease_cancelled: 'Cancelled by the owner of its job',
+  lease_cancelled: 'Cancelled: its job was called off',
   timeout: 'Ran longer than its timeout',
   idle_timeout: 'Showed no activity for longer than its idle timeout',
   start_timeout: 'Showed nothing within its start timeout',

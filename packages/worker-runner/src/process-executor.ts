@@ -95,20 +95,23 @@ async function executeProcess(context: StepContext): Promise<StepExit> {
 
   await context.checkpointAtStart();
   if (context.signal.aborted) return { how: 'not-started' };
-  const stdin = request.stdin === undefined ? 'ignore' : openStdin(runDir, request.stdin);
+  const stdin = request.stdin === undefined ? undefined : openStdin(runDir, request.stdin);
   try {
     using stdout = writer.output('stdout').openForChild();
     using stderr = writer.output('stderr').openForChild();
     const { argv } = command;
-    const stdio = [stdin, stdout.fd, stderr.fd] as const;
+    const stdio = [stdin ?? (request.inheritStdin ? OWN_STDIN : 'ignore'), stdout.fd, stderr.fd] as const;
     const spawned = await spawnWorker({ argv, cwd: worktreePath, env, runDir, stdio }, context);
     if (spawned.worker === undefined) return notStarted(spawned.message);
     context.started(spawned.worker.identity);
     return await watchWorker(context, spawned.worker, true);
   } finally {
-    if (stdin !== 'ignore') closeSync(stdin);
+    if (stdin !== undefined) closeSync(stdin);
   }
 }
+
+/** Stays open for as long as this process lives: the steps after this one read on from where it ended. */
+const OWN_STDIN = 0;
 
 function notStarted(text: string): StepExit {
   return { how: 'not-started', reason: 'not_startable', text };

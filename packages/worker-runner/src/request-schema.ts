@@ -31,6 +31,8 @@ export interface CheckedRequest extends StepIdentity {
   readonly promptSummary?: string | undefined;
   /** As in `StepRequest`. */
   readonly stdin?: string | undefined;
+  /** As in `StepRequest`. */
+  readonly inheritStdin: boolean;
   /** As `CheckpointRequest`, with its defaults. */
   readonly checkpoint: {
     readonly mode: 'capture' | 'disabled';
@@ -161,6 +163,7 @@ const requestSchema = z
     runtime: runtimeSchema,
     promptSummary: z.string().optional(),
     stdin: z.string().optional(),
+    inheritStdin: z.boolean().default(false),
     checkpoint: checkpointSchema.default(() => checkpointSchema.parse({})),
     limits: limitsSchema.default(() => limitsSchema.parse({})),
     secrets: z

@@ -138,6 +138,11 @@ export interface StepRequest extends StepIdentity {
   readonly promptSummary?: string;
   /** What the step reads on stdin; without it stdin is empty. Not kept. */
   readonly stdin?: string;
+  /**
+   * The step reads this process's own stdin, as it comes: the descriptor itself is handed on, so that it goes on reading
+   * when this process dies. Gives way to `stdin`. Default false.
+   */
+  readonly inheritStdin?: boolean;
   /** How checkpoints are taken. */
   readonly checkpoint?: CheckpointRequest;
   /** Bounds. */

@@ -1,5 +1,5 @@
 /** Checkpoints of a running step: at the start, while something changes, before a kill, and at the end. */
-import { existsSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { readCheckpoints, type CheckpointRecord } from '@conductor-run/checkpointing';
@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest';
 import { runStep, type StepResult } from '../src/index.ts';
 import { createCadence } from '../src/checkpoint-cadence.ts';
 import { makeGitRepo } from './fixtures/git-repo.ts';
-import { setup } from './fixtures/setup.ts';
+import { setup, until } from './fixtures/setup.ts';
 
 async function recordsOf(result: StepResult): Promise<readonly CheckpointRecord[]> {
   const { records } = await readCheckpoints(result.paths.checkpointsDir);
@@ -152,12 +152,12 @@ describe('the test report of a step', () => {
 
   test.for([
     ['from before the step', (path: string) => writeOld(path, REPORT), /before the step began/],
-    ['that is not there', () => undefined, /there is none/],
+    ['that is not there', () => Promise.resolve(), /there is none/],
   ] as const)(
     'given one %s, when the step ends, it is not taken for its own, and that is said',
     async ([, prepare, words]) => {
       const { requestOf, worktree } = setup();
-      prepare(join(worktree, 'report.tap'));
+      await prepare(join(worktree, 'report.tap'));
 
       const result = await runStep(requestOf('echo out', { checkpoint: { testReport: 'report.tap' } }));
 
@@ -194,9 +194,11 @@ describe('a step that asks for checkpoints without end', () => {
   });
 });
 
-function writeOld(path: string, content: string): void {
+/** Writes a file and comes back when the clock has left its time behind. */
+async function writeOld(path: string, content: string): Promise<void> {
   writeFileSync(path, content);
-  utimesSync(path, 1_600_000_000, 1_600_000_000);
+  const { ctimeMs } = statSync(path);
+  await until('its time to be the past', () => createRealClock().nowMs() > ctimeMs + 100);
 }
 
 /** A word of this package's own. */

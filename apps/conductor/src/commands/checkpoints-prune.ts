@@ -7,6 +7,7 @@ import { type CliOptions, createContext, withCommonOptions } from '../context.ts
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
 import { selectRun } from '../run-selector.ts';
+import { plural } from '../terminal/plural.ts';
 import { pruneCheckpointsView, toPruneCheckpointsView } from '../views/snapshot-views.ts';
 
 /** Adds `checkpoints prune`. */
@@ -51,7 +52,7 @@ export function addCheckpointsPruneCommand(checkpoints: Command, io: CliIo): voi
       context.printJson(pruneCheckpointsView, toPruneCheckpointsView(paths.runId, result));
       return;
     }
-    context.print(`removed ${result.removed.length} checkpoints, ${result.kept.length} stay\n`);
+    context.print(`removed ${plural(result.removed.length, 'checkpoint')}, ${result.kept.length} stay\n`);
     for (const { repository, reason } of result.unreachable) {
       context.warn(`${context.paint('warn', 'refs left')} in ${repository}: ${reason}\n`);
     }

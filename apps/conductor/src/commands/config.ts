@@ -3,15 +3,21 @@ import type { Command } from 'commander';
 
 import { configJsonSchema } from '../config.ts';
 import { type CliOptions, createContext, withCommonOptions } from '../context.ts';
+import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
+import { isNeverDueAgain } from '../job-lookup.ts';
 import { kebabCase, settingKeys } from '../settings.ts';
+import { plural } from '../terminal/plural.ts';
 import { formatTable } from '../terminal/table.ts';
 import { toConfigView } from '../views/config-view.ts';
 import { configCheckView, configView } from '../views/upkeep-views.ts';
 
 /** Adds `config` and its subcommands. */
 export function addConfigCommand(program: Command, io: CliIo): void {
-  const config = program.command('config').description('show, check or describe the configuration');
+  const config = program
+    .command('config')
+    .description('show, check or describe the configuration')
+    .addHelpText('after', '\nExamples:\n  conductor config\n  conductor config check');
 
   withCommonOptions(
     config
@@ -45,6 +51,7 @@ export function addConfigCommand(program: Command, io: CliIo): void {
   config
     .command('schema')
     .description('the JSON Schema of conductor.yaml, for editors')
+    .option('--json', 'the schema is JSON with and without it')
     .addHelpText('after', '\nExample:\n  conductor config schema > conductor.schema.json')
     .action(() => void io.stdout.write(`${JSON.stringify(configJsonSchema(), undefined, 2)}\n`));
 
@@ -56,13 +63,22 @@ export function addConfigCommand(program: Command, io: CliIo): void {
   ).action((options: CliOptions) => {
     const context = createContext(io, options);
     const { configPath, jobs } = context.config;
-    if (context.json)
-      context.printJson(configCheckView, {
-        isUsable: true,
-        configPath: configPath ?? null,
-        jobs: [...jobs.keys()],
-      });
-    else
-      context.print(`${context.paint('good', 'ok')} ${configPath ?? 'no config file'}: ${jobs.size} jobs\n`);
+    if (configPath === undefined) {
+      throw new ConductorError(
+        'config-not-found',
+        `Cannot check the config: there is none in "${io.cwd}" or above it`,
+        { hint: '`conductor init` writes one; --config names another.' },
+      );
+    }
+    const neverDue = [...jobs.values()].filter((job) => isNeverDueAgain(job, io.clock.nowMs()));
+    const warnings = neverDue.map(
+      ({ name }) => `jobs.${name}.schedule has no slot to come: it never makes the job due`,
+    );
+    if (context.json) {
+      context.printJson(configCheckView, { isUsable: true, configPath, jobs: [...jobs.keys()], warnings });
+      return;
+    }
+    context.print(`${context.paint('good', 'ok')} ${configPath}: ${plural(jobs.size, 'job')}\n`);
+    for (const warning of warnings) context.print(`${context.paint('warn', 'warning')} ${warning}\n`);
   });
 }

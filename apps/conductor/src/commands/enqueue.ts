@@ -1,9 +1,5 @@
 /** `conductor enqueue JOB`: raises a job's watermark; whoever dispatches runs it. */
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
-
 import type { Command } from 'commander';
-import { z } from 'zod';
 
 import {
   type CliOptions,
@@ -13,11 +9,13 @@ import {
   withCommonOptions,
 } from '../context.ts';
 import { ConductorError } from '../errors.ts';
+import { INPUT_OPTION, readInput } from '../input-file.ts';
 import type { CliIo } from '../io.ts';
 import { keyOption } from '../key-option.ts';
 import { enqueueJob } from '../record/jobs.ts';
-import { fromRecord } from '../remote.ts';
+import { intoRecord } from '../remote.ts';
 import { enqueueView } from '../views/job-views.ts';
+import type { EnqueueView } from '../views/types.ts';
 
 /** Adds `enqueue`. */
 export function addEnqueueCommand(program: Command, io: CliIo): void {
@@ -25,10 +23,12 @@ export function addEnqueueCommand(program: Command, io: CliIo): void {
     withCommonOptions(
       program
         .command('enqueue <job>')
-        .description("raise a job's watermark so that a daemon runs it")
+        .description(
+          "raise a job's watermark so that a daemon runs it once, however often it was raised before; work of its own needs a --key of its own",
+        )
         .addOption(keyOption())
         .option('--watermark <n>', 'how new the input is; default: the next integer')
-        .option('--input <file>', 'JSON that each step gets on its standard input; - reads ours')
+        .option('--input <file>', `${INPUT_OPTION}; of one key only the newest input that waits is kept`)
         .addHelpText(
           'after',
           '\nExamples:\n  conductor enqueue reindex --watermark 1742\n  echo \'{"file":"a.md"}\' | conductor enqueue convert --key a.md --input -',
@@ -41,37 +41,34 @@ export function addEnqueueCommand(program: Command, io: CliIo): void {
     const request = {
       key: String(key),
       ...(raiseTo !== undefined && { watermark: raiseTo }),
-      ...(typeof input === 'string' && { input: readInput(context, input) }),
+      ...(typeof input === 'string' && { input: readInput(io, input) }),
     };
-    const result = await fromRecord(context, {
+    const result = await intoRecord(context, {
       here: (place) => enqueueJob(place, name, request),
       there: (client) => client.enqueue(name, request),
     });
-    if (context.json) {
-      context.printJson(enqueueView, result);
-    } else if (result.isRaised) {
-      context.print(`${name}: watermark ${result.watermark}, due now\n`);
-    } else {
-      context.print(
-        `${name}: watermark stays ${result.watermark}, it is not older than what was asked for\n`,
-      );
-    }
+    if (context.json) context.printJson(enqueueView, result);
+    else context.print(describe(context, result));
   });
 }
 
-function readInput({ io }: Context, file: string): z.output<typeof jsonInput> {
-  try {
-    // Descriptor 0 is our standard input.
-    return jsonInput.parse(JSON.parse(readFileSync(file === '-' ? 0 : path.resolve(io.cwd, file), 'utf8')));
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ConductorError('usage', `Cannot use --input "${file}": ${reason}, expected a file of JSON`, {
-      cause: error,
-    });
-  }
+/** What became of the watermark, and when the job runs. */
+function describe({ paint }: Context, view: EnqueueView): string {
+  const { job, watermark, isRaised, replacesInput, waiting } = view;
+  if (!isRaised) return `${job}: watermark stays ${watermark}, it is not older than what was asked for\n`;
+  const replaced = 'the input replaces the one that waited; another --key would have kept both';
+  const hint = waiting.hint === null ? '' : `${paint('dim', waiting.hint)}\n`;
+  return [
+    `${job}: watermark ${watermark}, ${dueWords(waiting)}\n`,
+    replacesInput ? `${paint('warn', replaced)}\n` : '',
+    hint,
+  ].join('');
 }
 
-const jsonInput = z.json();
+function dueWords({ state, text }: EnqueueView['waiting']): string {
+  if (state === 'ready') return 'due now';
+  return state === 'already_running' ? 'due after the run under way' : text;
+}
 
 function parseWatermark(value: CliOptions[string]): number | undefined {
   if (value === undefined) return undefined;

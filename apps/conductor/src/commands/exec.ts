@@ -16,10 +16,15 @@ export function addExecCommand(program: Command, io: CliIo, finish: (exitCode: n
   withCommonOptions(
     program
       .command('exec <command...>')
-      .description('run any command as a step with a full record; exits with its exit code')
+      .description(
+        'run any command as a step with a full record; exits with its exit code; what is piped in it reads, a terminal it does not',
+      )
       .option('--timeout <duration>', 'wall time it may take, such as 90s or 30m')
       .passThroughOptions()
-      .addHelpText('after', '\nExample:\n  conductor exec -- npm test'),
+      .addHelpText(
+        'after',
+        '\nExamples:\n  conductor exec -- npm test\n  git diff | conductor exec -- ./review.sh',
+      ),
   ).action(async (command: string[], options: CliOptions) => {
     const { timeout, ...common } = options;
     const context = createContext(io, common);
@@ -29,7 +34,7 @@ export function addExecCommand(program: Command, io: CliIo, finish: (exitCode: n
       await withStore(context, async (store) => {
         // Every call is work of its own: a key of its own keeps it from coalescing with another.
         const lease = await claimNow(context, store, job, ulid(io.clock.nowMs()));
-        return runInForeground(context, store, job, lease, { workDir: io.cwd });
+        return runInForeground(context, store, job, lease, { workDir: io.cwd, sharesStdin: io.hasInput });
       }),
     );
   });

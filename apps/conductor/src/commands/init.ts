@@ -4,8 +4,10 @@ import path from 'node:path';
 
 import type { Command } from 'commander';
 
+import { configJsonSchema } from '../config.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
+import { ensureStateDir } from '../state-dir.ts';
 import type { InitView } from '../views/types.ts';
 
 /** Adds `init`. */
@@ -30,6 +32,9 @@ export function addInitCommand(program: Command, io: CliIo): void {
           },
         );
       }
+      const schema = path.join(io.cwd, SCHEMA_FILE);
+      ensureStateDir(path.dirname(schema));
+      writeFileSync(schema, `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`, { mode: 0o600 });
       const view: InitView = { path: target };
       io.stdout.write(options.json === true ? `${JSON.stringify(view)}\n` : nextSteps(target));
     });
@@ -44,7 +49,12 @@ Try:
 `;
 }
 
-const TEMPLATE = `# conductor.yaml — \`conductor config schema\` describes every key, \`conductor config\` what is in force.
+/** Below the state directory, which version control leaves alone. */
+const SCHEMA_FILE = '.conductor/conductor.schema.json';
+
+const TEMPLATE = `# yaml-language-server: $schema=${SCHEMA_FILE}
+# conductor.yaml — \`conductor config schema\` describes every key, \`conductor config\` what is in force.
+# Editors that know the first line complete and check the keys; \`conductor config schema > ${SCHEMA_FILE}\` renews what they read.
 # Everything conductor writes goes to .conductor/, which keeps itself out of version control.
 store: sqlite:.conductor/conductor.db
 
@@ -71,6 +81,6 @@ jobs:
   # Watched: runs once notes/ has been quiet for ten seconds after a change. Also { git: main } or { command: "…" }.
   words:
     description: Counts the words of the notes
-    command: find notes -type f -exec cat {} + | wc -w
+    command: mkdir -p notes && find notes -type f -exec cat {} + | wc -w
     watch: { files: ["notes/**"] }
 `;

@@ -4,37 +4,35 @@ import type { Command } from 'commander';
 import {
   type CliOptions,
   type Context,
-  createContext,
+  createReadingContext,
   withApiOption,
   withCommonOptions,
 } from '../context.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
 import { keyOption } from '../key-option.ts';
-import { readAttempts, readJobs, requireJob, steerKind } from '../record/jobs.ts';
+import { readAttempts, readJobs, requireJob } from '../record/jobs.ts';
 import { fromRecord } from '../remote.ts';
 import { stripControl, toneOfStatus } from '../terminal/style.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatInstant, formatRelative } from '../terminal/time.ts';
-import {
-  attemptListView,
-  jobDetailView,
-  jobListView,
-  jobOutcomeView,
-  JOB_STATUSES,
-  pauseView,
-  toJobView,
-} from '../views/job-views.ts';
+import { attemptListView, jobDetailView, jobListView, JOB_STATUSES, toJobView } from '../views/job-views.ts';
 import type { AttemptView, JobListView, JobView } from '../views/types.ts';
+import { addSteeringCommands } from './jobs-steer.ts';
 
 /** Adds `jobs` and its subcommands. */
-export function addJobsCommand(program: Command, io: CliIo): void {
-  const jobs = program.command('jobs').description('jobs, their watermarks, attempts and leases');
+export function addJobsCommand(program: Command, io: CliIo, finish: (exitCode: number) => void): void {
+  const jobs = program
+    .command('jobs')
+    .description('jobs, their watermarks, attempts and leases')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  conductor jobs\n  conductor jobs show nightly-tests\n  conductor jobs pause nightly-tests',
+    );
   addList(jobs, io);
   addShow(jobs, io);
   addAttempts(jobs, io);
-  addPause(jobs, io);
-  for (const verb of ['cancel', 'retry', 'remove'] as const) addSteer(jobs, io, verb);
+  addSteeringCommands(jobs, io, finish);
 }
 
 function addList(jobs: Command, io: CliIo): void {
@@ -49,7 +47,7 @@ function addList(jobs: Command, io: CliIo): void {
     ),
   ).action(async (options: CliOptions) => {
     const { status, kind, ...common } = options;
-    const context = createContext(io, common);
+    const context = createReadingContext(io, common);
     const wanted = parseStatus(status);
     const filter = {
       ...(wanted && { status: wanted }),
@@ -94,7 +92,7 @@ function addShow(jobs: Command, io: CliIo): void {
     ),
   ).action(async (name: string, options: CliOptions) => {
     const { key, ...common } = options;
-    const context = createContext(io, common);
+    const context = createReadingContext(io, common);
     const view = await fromRecord(context, {
       here: async (place) => ({ job: toJobView(await requireJob(place, name, String(key))) }),
       there: (client) => client.showJob(name, { key: String(key) }),
@@ -117,7 +115,7 @@ function addAttempts(jobs: Command, io: CliIo): void {
     ),
   ).action(async (name: string, options: CliOptions) => {
     const { key, limit, cursor, ...common } = options;
-    const context = createContext(io, common);
+    const context = createReadingContext(io, common);
     const page = {
       limit: parseLimit(limit),
       ...(typeof cursor === 'string' && { cursor }),
@@ -130,67 +128,6 @@ function addAttempts(jobs: Command, io: CliIo): void {
     else context.print(formatAttempts(context, view.attempts));
   });
 }
-
-function addPause(jobs: Command, io: CliIo): void {
-  for (const verb of ['pause', 'resume'] as const) {
-    withApiOption(
-      withCommonOptions(
-        jobs
-          .command(`${verb} [job]`)
-          .description(
-            verb === 'pause'
-              ? 'start nothing new, of one job or at all'
-              : 'start again, of one job or at all',
-          )
-          .addHelpText('after', `\nExample:\n  conductor jobs ${verb} nightly-tests`),
-      ),
-    ).action(async (name: string | undefined, options: CliOptions) => {
-      const context = createContext(io, options);
-      const view = await fromRecord(context, {
-        here: async (place) => {
-          if (name !== undefined) return steerKind(place, verb, name);
-          await place.store[verb]();
-          return { job: null, isPaused: verb === 'pause' };
-        },
-        there: (client) => client[verb](name),
-      });
-      if (context.json) context.printJson(pauseView, view);
-      else context.print(`${name ?? 'everything'} ${verb === 'pause' ? 'paused' : 'resumed'}\n`);
-    });
-  }
-}
-
-function addSteer(jobs: Command, io: CliIo, verb: 'cancel' | 'retry' | 'remove'): void {
-  const descriptions = {
-    cancel: 'call a waiting job off, or ask the owner of a running one to stop',
-    retry: 'make a failed or exhausted job due again, with its retries reset',
-    remove: 'forget a job that is not running, with its attempts',
-  };
-  withApiOption(
-    withCommonOptions(
-      jobs
-        .command(`${verb} <job>`)
-        .description(descriptions[verb])
-        .addOption(keyOption())
-        .addHelpText('after', `\nExample:\n  conductor jobs ${verb} nightly-tests`),
-    ),
-  ).action(async (name: string, options: CliOptions) => {
-    const { key, ...common } = options;
-    const context = createContext(io, common);
-    const keyed = { key: String(key) };
-    const view = await fromRecord(context, {
-      here: async (place) => {
-        await requireJob(place, name, keyed.key);
-        return { job: name, ...keyed, outcome: await place.store[verb](name, keyed.key) };
-      },
-      there: (client) => client[CLIENT_VERBS[verb]](name, keyed),
-    });
-    if (context.json) context.printJson(jobOutcomeView, view);
-    else context.print(`${name}: ${view.outcome.replaceAll('_', ' ')}\n`);
-  });
-}
-
-const CLIENT_VERBS = { cancel: 'cancelJob', retry: 'retryJob', remove: 'removeJob' } as const;
 
 function printJobs(context: Context, jobs: readonly JobView[], withConfigured: boolean): void {
   const { paint } = context;
@@ -220,7 +157,15 @@ function printJobs(context: Context, jobs: readonly JobView[], withConfigured: b
 
 /** `success/input`, or the one number when they agree. */
 function formatWatermark(job: JobView): string {
-  return job.isDirty ? `${job.lastSuccessWatermark}/${job.inputWatermark}` : String(job.inputWatermark);
+  const { isDirty, lastSuccessWatermark, inputWatermark } = job;
+  return isDirty
+    ? `${watermarkWords(lastSuccessWatermark)}/${watermarkWords(inputWatermark)}`
+    : watermarkWords(inputWatermark);
+}
+
+/** Watermarks of slots and of watched files are instants; nothing that is counted gets as far. */
+function watermarkWords(watermark: number): string {
+  return watermark >= FIRST_INSTANT ? formatInstant(watermark) : String(watermark);
 }
 
 function nextOf(job: JobView, nowMs: number): string {
@@ -242,7 +187,10 @@ function describeJob(context: Context, job: JobView): string {
   const rows: readonly (readonly [string, string])[] = [
     ['job', stripControl(`${job.job} (${job.key})`)],
     ['status', context.paint(toneOfStatus(job.status), job.status)],
-    ['watermark', `input ${job.inputWatermark}, last success ${job.lastSuccessWatermark}`],
+    [
+      'watermark',
+      `input ${watermarkWords(job.inputWatermark)}, last success ${watermarkWords(job.lastSuccessWatermark)}`,
+    ],
     ['attempts', `${job.attempt}, retries left ${job.retriesLeft} of ${job.maxRetries}`],
     ['next', nextOf(job, nowMs)],
     ['owner', job.workerId === null ? '-' : `${job.workerId}, token ${job.token ?? '-'}`],
@@ -292,4 +240,6 @@ function parseLimit(value: CliOptions[string]): number {
   );
 }
 
+/** September 2001, in UTC milliseconds. */
+const FIRST_INSTANT = 1_000_000_000_000;
 const PAGE_ROWS = 1_000;

@@ -3,7 +3,7 @@ import path from 'node:path';
 
 import type { Command } from 'commander';
 
-import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
+import { type CliOptions, type Context, createReadingContext, withCommonOptions } from '../context.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
 import { openRotatedLog } from '../rotated-log.ts';
@@ -24,7 +24,7 @@ export function addLogsCommand(program: Command, io: CliIo): void {
     ['stateDir', 'logsDir'],
   ).action(async (options: CliOptions) => {
     const { follow, tail, level, ...common } = options;
-    const context = createContext(io, common);
+    const context = createReadingContext(io, common);
     const wanted = { tail: parseTail(tail), leastLevel: parseLevel(level), isFollowing: follow === true };
     await printLog(context, path.join(context.config.settings.logsDir, 'daemon.log'), wanted);
   });

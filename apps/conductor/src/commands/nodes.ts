@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import {
   type CliOptions,
   type Context,
-  createContext,
+  createReadingContext,
   withApiOption,
   withCommonOptions,
 } from '../context.ts';
@@ -28,10 +28,11 @@ export function addNodesCommand(program: Command, io: CliIo): void {
         .addHelpText('after', '\nExample:\n  conductor nodes --json'),
     ),
   ).action(async (options: CliOptions) => {
-    const context = createContext(io, options);
+    const context = createReadingContext(io, options);
     const view = await fromRecord(context, { here: readNodes, there: (client) => client.nodes() });
     if (context.json) context.printJson(nodeListView, view);
-    else if (view.nodes.length === 0) context.print('no daemon has been up (conductor start runs one)\n');
+    else if (view.nodes.length === 0)
+      context.print('no daemon is up (conductor leader shows who led, conductor start runs one)\n');
     else {
       context.print(formatNodes(context, view.nodes, io.clock.nowMs()));
       context.print(describeNodeConfigs(context, view.nodes));
@@ -49,7 +50,7 @@ export function addLeaderCommand(program: Command, io: CliIo): void {
         .addHelpText('after', '\nExample:\n  conductor leader'),
     ),
   ).action(async (options: CliOptions) => {
-    const context = createContext(io, options);
+    const context = createReadingContext(io, options);
     const view = await fromRecord(context, { here: readLeader, there: (client) => client.leader() });
     if (context.json) context.printJson(leaderView, view);
     else context.print(describe(context, view));

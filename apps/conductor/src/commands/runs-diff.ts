@@ -7,7 +7,7 @@ import type { ConductorClient } from '../client.ts';
 import {
   type CliOptions,
   type Context,
-  createContext,
+  createReadingContext,
   withApiOption,
   withCommonOptions,
 } from '../context.ts';
@@ -31,7 +31,7 @@ export function addRunsDiffCommand(runs: Command, io: CliIo): void {
     ),
   ).action(async (selector: string, options: CliOptions) => {
     const { stat, ...common } = options;
-    const context = createContext(io, common);
+    const context = createReadingContext(io, common);
     const client = remoteClient(context);
     const found = client === undefined ? await findHere(context, selector) : findThere(client, selector);
     if (context.json) context.printJson(runDiffView, await found.view());
@@ -56,7 +56,7 @@ async function findHere(context: Context, selector: string): Promise<FoundDiff> 
   return {
     view: () => changes.view(),
     copyPatch: async ({ io }) => {
-      await pipeline(await changes.openPatch(settings.tmpDir), io.stdout, { end: false });
+      await pipeline(await changes.openPatch(), io.stdout, { end: false });
     },
   };
 }

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import {
   type CliOptions,
   type Context,
-  createContext,
+  createReadingContext,
   withApiOption,
   withCommonOptions,
 } from '../context.ts';
@@ -28,7 +28,7 @@ export function addRunsEventsCommand(runs: Command, io: CliIo): void {
         .addHelpText('after', '\nExample:\n  conductor runs events last --json'),
     ),
   ).action(async (selector: string, options: CliOptions) => {
-    const context = createContext(io, options);
+    const context = createReadingContext(io, options);
     const view = await allEvents(await createReader(context, selector));
     if (context.json) {
       context.printJson(runEventListView, view);

@@ -3,25 +3,43 @@ import { stripAnsi } from '@conductor-run/logging';
 
 import type { ConductorClient } from '../client.ts';
 import type { Context } from '../context.ts';
-import { printLogLine, type WantedLog } from '../terminal/run-log.ts';
+import { namesTask } from '../run-selector.ts';
+import { type LogSource, printLogLine, type WantedLog } from '../terminal/run-log.ts';
 import type { LogLineView, OutputEventView } from '../views/types.ts';
 
 /**
- * Prints a log line by line.
+ * The logs a daemon elsewhere has.
  *
  * @param context - the invocation
  * @param client - of the daemon
  * @param selector - the run, as the user named it
- * @param wanted - what of it
  */
-export async function printRemoteLog(
+export async function remoteSource(
   context: Context,
   client: ConductorClient,
   selector: string,
+): Promise<LogSource> {
+  const { run } = await client.showRun(selector);
+  const isTask = namesTask(selector, run.taskId);
+  return {
+    async runs() {
+      if (!isTask) return [run];
+      const { runs } = await client.listRuns({ job: run.job, limit: MAX_RUNS });
+      return runs.filter((each) => each.taskId === run.taskId).toReversed();
+    },
+    print: (runId, wanted, signal) => printRemoteLog(context, client, runId, wanted, signal),
+    // Nothing tells it from there.
+    hasMoreToCome: () => false,
+  };
+}
+
+async function printRemoteLog(
+  context: Context,
+  client: ConductorClient,
+  runId: string,
   wanted: WantedLog,
+  signal: AbortSignal,
 ): Promise<void> {
-  const abort = new AbortController();
-  const release = context.io.onSignal(() => abort.abort());
   const lines = createLines();
   const show = (line: LogLineView): void => {
     if (wanted.sinceMs !== undefined && (line.atMs ?? 0) < wanted.sinceMs) return;
@@ -29,19 +47,17 @@ export async function printRemoteLog(
     printLogLine(context, { ...line, text }, wanted.hasTimestamps);
   };
   try {
-    const items = client.followRun(selector, {
+    const items = client.followRun(runId, {
       channel: wanted.channel,
       live: wanted.isFollowing,
-      signal: abort.signal,
+      signal,
       ...(wanted.tail !== undefined && { tail: wanted.tail }),
     });
     for await (const item of items) if (item.kind === 'output') lines.push(item).forEach(show);
     lines.end().forEach(show);
   } catch (error) {
     // Ctrl-C ends the reading; it is no error.
-    if (!abort.signal.aborted) throw error;
-  } finally {
-    release();
+    if (!signal.aborted) throw error;
   }
 }
 
@@ -72,3 +88,6 @@ function createLines(): {
     end: () => [...open.values()],
   };
 }
+
+/** More steps than a task has. */
+const MAX_RUNS = 1_000;

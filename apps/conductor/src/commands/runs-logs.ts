@@ -1,22 +1,27 @@
 /** `conductor runs logs RUN`: a run's output, now or as it comes. Reading never touches the run; Ctrl-C ends only the reading. */
-import { openRun, type OutputChannelName, type RunReader } from '@conductor-run/logging';
+import path from 'node:path';
+
+import { openRun, type OutputChannelName, type RunReader, type RunSummary } from '@conductor-run/logging';
 import type { Command } from 'commander';
 
 import {
   type CliOptions,
   type Context,
-  createContext,
+  createReadingContext,
   withApiOption,
   withCommonOptions,
 } from '../context.ts';
 import { parseDuration } from '../duration.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
+import { isTaskHeld } from '../owner-lock.ts';
+import { createRunIndex } from '../record/run-index.ts';
 import { remoteClient } from '../remote.ts';
-import { selectRun } from '../run-selector.ts';
-import { printLogLine, type WantedLog } from '../terminal/run-log.ts';
+import { namesTask, selectRun } from '../run-selector.ts';
+import { type LogSource, printLogLine, type WantedLog } from '../terminal/run-log.ts';
+import { stripControl } from '../terminal/style.ts';
 import { toLogLineView } from '../views/run-views.ts';
-import { printRemoteLog } from './runs-logs-remote.ts';
+import { remoteSource } from './runs-logs-remote.ts';
 
 /** Adds `runs logs`. */
 export function addRunsLogsCommand(runs: Command, io: CliIo): void {
@@ -24,7 +29,9 @@ export function addRunsLogsCommand(runs: Command, io: CliIo): void {
     withCommonOptions(
       runs
         .command('logs <run>')
-        .description('the output of a run; RUN is last, an id or a part of one, or a job')
+        .description(
+          'the output of a run; RUN is last, an id or a part of one, or a task or a job for all steps of its newest task',
+        )
         .option('-f, --follow', 'go on until the run has ended')
         .option(
           '--channel <channel>',
@@ -32,14 +39,14 @@ export function addRunsLogsCommand(runs: Command, io: CliIo): void {
           'combined',
         )
         .option('--since <when>', 'leave out what is older: a duration such as 10m, or an ISO 8601 instant')
-        .option('--tail <n>', 'only the last lines')
+        .option('--tail <n>', 'only the last lines, of each step')
         .option('--timestamps', 'say when each line appeared')
         .option('--no-color', 'take terminal escape sequences out')
         .addHelpText('after', '\nExample:\n  conductor runs logs nightly-tests -f --tail 20 --timestamps'),
     ),
   ).action(async (selector: string, options: CliOptions) => {
     const { follow, channel, since, tail, timestamps, color, ...common } = options;
-    const context = createContext(io, common);
+    const context = createReadingContext(io, common);
     const wanted: WantedLog = {
       channel: parseChannel(channel),
       isFollowing: follow === true,
@@ -49,38 +56,83 @@ export function addRunsLogsCommand(runs: Command, io: CliIo): void {
       sinceMs: parseSince(since, io.clock.nowMs()),
     };
     const client = remoteClient(context);
-    if (client !== undefined) {
-      await printRemoteLog(context, client, selector, wanted);
-      return;
+    const abort = new AbortController();
+    const release = io.onSignal(() => abort.abort());
+    try {
+      const source =
+        client === undefined ? localSource(context, selector) : remoteSource(context, client, selector);
+      await printRuns(context, await source, wanted, abort.signal);
+    } finally {
+      release();
     }
-    const run = await selectRun(context.config.settings.runsDir, selector, context.io.clock);
-    await printLog(context, openRun(run.paths, { clock: io.clock }), wanted);
   });
 }
 
-async function printLog(context: Context, reader: RunReader, wanted: WantedLog): Promise<void> {
+/** Prints the runs of a task one after the other, also those that begin while it follows. */
+async function printRuns(
+  context: Context,
+  source: LogSource,
+  wanted: WantedLog,
+  signal: AbortSignal,
+): Promise<void> {
+  const printed = new Set<string>();
+  for (;;) {
+    const runs = await source.runs();
+    const next = runs.find((run) => !printed.has(run.runId));
+    if (signal.aborted) return;
+    if (next !== undefined) {
+      const head = `== ${stripControl(next.stepName)}  ${next.runId}`;
+      if (runs.length > 1 && !context.json) context.warn(`${context.paint('dim', head)}\n`);
+      printed.add(next.runId);
+      await source.print(next.runId, wanted, signal);
+    } else if (wanted.isFollowing && source.hasMoreToCome()) {
+      await context.io.clock.sleep(NEXT_RUN_POLL_MS, { signal }).catch(() => undefined);
+    } else {
+      return;
+    }
+  }
+}
+
+/** From the run directories. */
+async function localSource(context: Context, selector: string): Promise<LogSource> {
+  const { io, config } = context;
+  const { runsDir } = config.settings;
+  const { paths } = await selectRun(runsDir, selector, io.clock);
+  const isTask = namesTask(selector, paths.taskId);
+  const list = async (): Promise<readonly RunSummary[]> => {
+    const runs = await createRunIndex(runsDir, io.clock).ofTask(paths.taskId);
+    return isTask ? runs : runs.filter((run) => run.paths.runId === paths.runId);
+  };
+  return {
+    runs: async () => (await list()).map((run) => ({ runId: run.paths.runId, stepName: run.meta.stepName })),
+    async print(runId, wanted, signal) {
+      const run = (await list()).find((each) => each.paths.runId === runId);
+      if (run !== undefined) await printLog(context, openRun(run.paths, { clock: io.clock }), wanted, signal);
+    },
+    hasMoreToCome: () => isTask && isTaskHeld(path.dirname(paths.runDir)),
+  };
+}
+
+async function printLog(
+  context: Context,
+  reader: RunReader,
+  wanted: WantedLog,
+  signal: AbortSignal,
+): Promise<void> {
   const isPlain = wanted.tail === undefined && wanted.sinceMs === undefined && !wanted.hasTimestamps;
   if (wanted.channel !== 'combined' && isPlain && wanted.keepsColor && !wanted.isFollowing && !context.json) {
     await copyBytes(context, reader, wanted.channel);
     return;
   }
-  const abort = new AbortController();
-  const release = context.io.onSignal(() => abort.abort());
-  try {
-    const lines = reader.lines({
-      channel: wanted.channel,
-      follow: wanted.isFollowing,
-      ansi: wanted.keepsColor ? 'keep' : 'strip',
-      signal: abort.signal,
-      ...(wanted.tail !== undefined && { tail: wanted.tail }),
-      ...(wanted.sinceMs !== undefined && { sinceMs: wanted.sinceMs }),
-    });
-    for await (const line of lines) {
-      printLogLine(context, toLogLineView(line), wanted.hasTimestamps);
-    }
-  } finally {
-    release();
-  }
+  const lines = reader.lines({
+    channel: wanted.channel,
+    follow: wanted.isFollowing,
+    ansi: wanted.keepsColor ? 'keep' : 'strip',
+    signal,
+    ...(wanted.tail !== undefined && { tail: wanted.tail }),
+    ...(wanted.sinceMs !== undefined && { sinceMs: wanted.sinceMs }),
+  });
+  for await (const line of lines) printLogLine(context, toLogLineView(line), wanted.hasTimestamps);
 }
 
 async function copyBytes(context: Context, reader: RunReader, channel: OutputChannelName): Promise<void> {
@@ -122,4 +174,6 @@ function parseSince(value: CliOptions[string], nowMs: number): number | undefine
   );
 }
 
+/** How long the next step of a followed task takes to begin, at most, until it is seen. */
+const NEXT_RUN_POLL_MS = 200;
 const BLOCK_BYTES = 1024 * 1024;

@@ -6,8 +6,9 @@ import { parseDuration } from '../duration.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
 import { pruneTaskRuns } from '../task-runs.ts';
+import { plural } from '../terminal/plural.ts';
 import { pruneRunsView, toPruneRunsView } from '../views/run-views.ts';
-import { withStore } from '../wire.ts';
+import { withStoreThatIsThere } from '../wire.ts';
 
 /** Adds `runs prune`. */
 export function addRunsPruneCommand(runs: Command, io: CliIo): void {
@@ -36,7 +37,7 @@ export function addRunsPruneCommand(runs: Command, io: CliIo): void {
       dryRun: dryRun === true,
     };
     const { runsDir } = context.config.settings;
-    const report = await withStore(context, (store) =>
+    const report = await withStoreThatIsThere(context, (store) =>
       pruneTaskRuns({ runsDir, store, clock: io.clock }, limits),
     );
     if (context.json) {
@@ -47,7 +48,7 @@ export function addRunsPruneCommand(runs: Command, io: CliIo): void {
       context.print(`${run.taskId}/${run.runId}  ${run.reason}  ${run.bytes} bytes\n`);
     const verb = dryRun === true ? 'would remove' : 'removed';
     context.print(
-      `${verb} ${report.removed.length} runs, ${report.freedBytes} bytes; ${report.keptRuns} stay\n`,
+      `${verb} ${plural(report.removed.length, 'run')}, ${plural(report.freedBytes, 'byte')}; ${report.keptRuns} stay\n`,
     );
   });
 }

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import {
   type CliOptions,
   type Context,
-  createContext,
+  createReadingContext,
   withApiOption,
   withCommonOptions,
 } from '../context.ts';
@@ -28,16 +28,20 @@ import { addRunsLogsCommand } from './runs-logs.ts';
 import { addRunsPruneCommand } from './runs-prune.ts';
 
 /** Adds `runs` and its subcommands. */
-export function addRunsCommand(program: Command, io: CliIo): void {
+export function addRunsCommand(program: Command, io: CliIo, finish: (exitCode: number) => void): void {
   const runs = program
     .command('runs')
-    .description('run directories: what ran, its output and what it changed');
+    .description('run directories: what ran, its output and what it changed')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  conductor runs\n  conductor runs show last\n  conductor runs logs last -f',
+    );
   addList(runs, io);
   addShow(runs, io);
   addRunsLogsCommand(runs, io);
   addRunsDiffCommand(runs, io);
   addRunsEventsCommand(runs, io);
-  addRunsCancelCommand(runs, io);
+  addRunsCancelCommand(runs, io, finish);
   addRunsPruneCommand(runs, io);
 }
 
@@ -55,7 +59,7 @@ function addList(runs: Command, io: CliIo): void {
     ),
   ).action(async (options: CliOptions) => {
     const { job, status, limit, cursor, ...common } = options;
-    const context = createContext(io, common);
+    const context = createReadingContext(io, common);
     const wanted = parseStatus(status);
     const filter = {
       ...(wanted && { status: wanted }),
@@ -112,7 +116,7 @@ function addShow(runs: Command, io: CliIo): void {
         .addHelpText('after', '\nExample:\n  conductor runs show last'),
     ),
   ).action(async (selector: string, options: CliOptions) => {
-    const context = createContext(io, options);
+    const context = createReadingContext(io, options);
     const client = remoteClient(context);
     const view =
       client === undefined

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import {
   type CliOptions,
   type Context,
-  createContext,
+  createReadingContext,
   withApiOption,
   withCommonOptions,
 } from '../context.ts';
@@ -17,7 +17,7 @@ import { formatTable } from '../terminal/table.ts';
 import { formatRelative } from '../terminal/time.ts';
 import { statusView } from '../views/node-views.ts';
 import type { KindStatsView, LeadershipView, NodeView, StatusView } from '../views/types.ts';
-import { withStore } from '../wire.ts';
+import { withStoreThatIsThere } from '../wire.ts';
 
 /** Adds `status`. */
 export function addStatusCommand(program: Command, io: CliIo): void {
@@ -32,7 +32,7 @@ export function addStatusCommand(program: Command, io: CliIo): void {
         ),
     ),
   ).action(async (options: CliOptions) => {
-    const context = createContext(io, options);
+    const context = createReadingContext(io, options);
     const { view, note } = await findStatus(context);
     if (context.json) {
       context.printJson(statusView, view);
@@ -52,7 +52,9 @@ async function findStatus(
   const answer = await fromLocalDaemon(context, (local) => local.status());
   if (answer.view !== undefined) return { view: answer.view, note: undefined };
   const { config, io } = context;
-  const view = await withStore(context, (store) => readStatus({ config, store, clock: io.clock }, null));
+  const view = await withStoreThatIsThere(context, (store) =>
+    readStatus({ config, store, clock: io.clock }, null),
+  );
   const did = answer.isRefused ? 'refused' : 'did not answer';
   const where = answer.url === undefined ? '' : `the daemon at ${answer.url} ${did}, `;
   return { view, note: `read from the store: ${where}${answer.why}` };
@@ -66,7 +68,7 @@ function describe(context: Context, status: StatusView): string {
     kinds.reduce((sum, kind) => sum + pick(kind), 0);
   const lines = [
     `${paint('dim', 'store  ')} ${status.store}`,
-    `${paint('dim', 'leader ')} ${describeLeader(context, leadership, nowMs)}`,
+    `${paint('dim', 'leader ')} ${describeLeader(context, leadership, nodes, nowMs)}`,
     `${paint('dim', 'jobs   ')} ${total((kind) => kind.running)} running, ${total((kind) => kind.ready)} ready, ${total((kind) => kind.waiting)} waiting, ${total((kind) => kind.done)} done, ${total((kind) => kind.exhausted)} out of retries`,
   ];
   if (status.isPaused) lines.push(paint('warn', 'everything is paused'));
@@ -79,12 +81,21 @@ function describe(context: Context, status: StatusView): string {
   return parts.join('');
 }
 
-function describeLeader({ paint }: Context, leadership: LeadershipView | null, nowMs: number): string {
+function describeLeader(
+  { paint }: Context,
+  leadership: LeadershipView | null,
+  nodes: readonly NodeView[],
+  nowMs: number,
+): string {
   if (leadership === null || !leadership.isHeld) {
     return paint('warn', 'nobody (conductor start runs a daemon)');
   }
   const { holderId, term, renewedAtMs } = leadership;
-  return paint('good', `${holderId ?? ''}, term ${term}, renewed ${formatRelative(renewedAtMs, nowMs)}`);
+  const words = `${holderId ?? ''}, term ${term}, renewed ${formatRelative(renewedAtMs, nowMs)}`;
+  // A holder is a node and, behind the last slash, one life of it.
+  const leading = holderId?.slice(0, Math.max(0, holderId.lastIndexOf('/')));
+  const isSilent = nodes.some((node) => node.nodeId === leading && !node.isLive);
+  return isSilent ? paint('warn', `${words}; it is silent, and its lease runs out`) : paint('good', words);
 }
 
 function describeChecklist({ paint }: Context, node: NodeView): string {

@@ -8,12 +8,19 @@ import { pipeline } from 'node:stream/promises';
 
 import type { Command } from 'commander';
 
-import { type CliOptions, createContext, withApiOption, withCommonOptions } from '../context.ts';
+import {
+  type CliOptions,
+  createContext,
+  createReadingContext,
+  withApiOption,
+  withCommonOptions,
+} from '../context.ts';
 import { parseDuration } from '../duration.ts';
 import { ConductorError } from '../errors.ts';
 import type { CliIo } from '../io.ts';
 import { readStoreStats } from '../record/state.ts';
 import { fromRecord } from '../remote.ts';
+import { plural } from '../terminal/plural.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatRelative } from '../terminal/time.ts';
 import { storeStatsView } from '../views/node-views.ts';
@@ -22,7 +29,10 @@ import { storePath, withStore } from '../wire.ts';
 
 /** Adds `store` and its subcommands. */
 export function addStoreCommand(program: Command, io: CliIo): void {
-  const store = program.command('store').description('the job store as a whole');
+  const store = program
+    .command('store')
+    .description('the job store as a whole')
+    .addHelpText('after', '\nExamples:\n  conductor store\n  conductor store backup conductor-backup.db');
   addStats(store, io);
   addMigrate(store, io);
   addBackup(store, io);
@@ -40,7 +50,7 @@ function addStats(store: Command, io: CliIo): void {
         .addHelpText('after', '\nExample:\n  conductor store stats --json'),
     ),
   ).action(async (options: CliOptions) => {
-    const context = createContext(io, options);
+    const context = createReadingContext(io, options);
     const stats = await fromRecord(context, {
       here: readStoreStats,
       there: (client) => client.storeStats(),
@@ -199,6 +209,6 @@ function addPrune(store: Command, io: CliIo): void {
       open.prune({ finishedBeforeMs: nowMs - ageMs, jobs: jobs === true }),
     );
     if (context.json) context.printJson(pruneStoreView, result);
-    else context.print(`forgot ${result.attempts} attempts and ${result.jobs} jobs\n`);
+    else context.print(`forgot ${plural(result.attempts, 'attempt')} and ${plural(result.jobs, 'job')}\n`);
   });
 }

@@ -50,11 +50,12 @@ export function addWhyCommand(program: Command, io: CliIo): void {
 }
 
 function describe(context: Context, explanation: WhyView, nowMs: number): string {
-  const { job, key, waiting, slots, watch, changes, upcoming, attempts } = explanation;
+  const { job, key, waiting, slots, watch, changes, upcoming, attempts, problem } = explanation;
   const { paint } = context;
   const name = key === DEFAULT_KEY ? job : `${job} (${stripControl(key)})`;
   const hint = waiting.hint === null ? '' : `${paint('dim', waiting.hint)}\n`;
   const parts = [`${paint('strong', name)} ${waiting.text}\n${hint}`];
+  if (problem !== null) parts.push(`${paint('bad', stripControl(problem))}\n`);
   const [next] = upcoming;
   if (next !== undefined) {
     parts.push(

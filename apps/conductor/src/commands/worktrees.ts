@@ -1,10 +1,16 @@
 /** `conductor worktrees list|prune`: the git work trees made for tasks. */
 import type { Command } from 'commander';
 
-import { type CliOptions, type Context, createContext, withCommonOptions } from '../context.ts';
+import {
+  type CliOptions,
+  type Context,
+  createContext,
+  createReadingContext,
+  withCommonOptions,
+} from '../context.ts';
 import { parseDuration } from '../duration.ts';
 import { ConductorError } from '../errors.ts';
-import { findGitPlace } from '../git-place.ts';
+import { findGitPlace, noGitPlace } from '../git-place.ts';
 import type { CliIo } from '../io.ts';
 import type { Settings } from '../settings.ts';
 import {
@@ -14,6 +20,7 @@ import {
   type TaskWorktreesOptions,
 } from '../task-worktrees.ts';
 import { formatBytes } from '../terminal/bytes.ts';
+import { plural } from '../terminal/plural.ts';
 import { formatTable } from '../terminal/table.ts';
 import { formatRelative } from '../terminal/time.ts';
 import {
@@ -22,13 +29,16 @@ import {
   toWorktreeView,
   worktreeListView,
 } from '../views/upkeep-views.ts';
-import { withStore } from '../wire.ts';
+import { withStoreThatIsThere } from '../wire.ts';
 
 const SETTINGS_HERE: readonly (keyof Settings)[] = ['store', 'stateDir', 'runsDir', 'worktreesDir'];
 
 /** Adds `worktrees` and its subcommands. */
 export function addWorktreesCommand(program: Command, io: CliIo): void {
-  const worktrees = program.command('worktrees').description('git work trees made for tasks');
+  const worktrees = program
+    .command('worktrees')
+    .description('git work trees made for tasks')
+    .addHelpText('after', '\nExamples:\n  conductor worktrees\n  conductor worktrees prune --dry-run');
   addList(worktrees, io);
   addPrune(worktrees, io);
 }
@@ -41,7 +51,7 @@ function addList(worktrees: Command, io: CliIo): void {
       .addHelpText('after', '\nExample:\n  conductor worktrees list'),
     SETTINGS_HERE,
   ).action(async (options: CliOptions) => {
-    const context = createContext(io, options);
+    const context = createReadingContext(io, options);
     const listed = await withWorktrees(context, listTaskWorktrees);
     if (context.json) {
       context.printJson(worktreeListView, { worktrees: listed.map(toWorktreeView), nextCursor: null });
@@ -78,9 +88,9 @@ function addPrune(worktrees: Command, io: CliIo): void {
     for (const { entry, why } of result.kept) {
       context.print(`${context.paint('warn', 'kept')} ${entry.path}: ${why}\n`);
     }
-    const verb = limits.dryRun ? 'would look at' : 'removed';
+    const verb = limits.dryRun ? 'would remove' : 'removed';
     const bytes = result.removed.reduce((sum, entry) => sum + entry.bytes, 0);
-    context.print(`${verb} ${result.removed.length} work trees, ${formatBytes(bytes)}\n`);
+    context.print(`${verb} ${plural(result.removed.length, 'work tree')}, ${formatBytes(bytes)}\n`);
   });
 }
 
@@ -91,14 +101,13 @@ async function withWorktrees<Result>(
   const { rootDir, settings } = context.config;
   const git = await findGitPlace(rootDir);
   if (git === undefined) {
-    throw new ConductorError(
-      'not-a-repository',
-      `Cannot list work trees: "${rootDir}" is not in a git repository, expected one`,
-      { hint: 'Work trees are made for jobs with `worktree`, which need a repository.' },
-    );
+    const hint = 'Work trees are made for jobs with `worktree`, which need a repository.';
+    throw await noGitPlace('Cannot list work trees', rootDir, hint);
   }
   const { repoRoot } = git;
-  return withStore(context, (store) => use({ repoRoot, store, settings, clock: context.io.clock }));
+  return withStoreThatIsThere(context, (store) =>
+    use({ repoRoot, store, settings, clock: context.io.clock }),
+  );
 }
 
 function printWorktrees(context: Context, worktrees: readonly TaskWorktree[]): void {

@@ -14,6 +14,7 @@ import { ownProcess } from '../node-state.ts';
 import { lockNode } from '../owner-lock.ts';
 import type { TaskOutcome } from '../task.ts';
 import type { TaskBell } from '../task-bell.ts';
+import { plural } from '../terminal/plural.ts';
 import { type Dispatcher, startDispatcher } from './dispatcher.ts';
 import { startAdoption } from './adoption.ts';
 import { startHeartbeat } from './heartbeat.ts';
@@ -193,7 +194,7 @@ export async function startDaemon(given: DaemonOptions): Promise<Daemon> {
         const dispatcher = startNodeDispatcher(options, notifications, onError);
         parts.dispatcher = dispatcher;
         for (const task of left) takeOn(dispatcher, task, options, notifications);
-        const adopted = left.length === 0 ? '' : `, ${left.length} tasks adopted`;
+        const adopted = left.length === 0 ? '' : `, ${plural(left.length, 'task')} adopted`;
         return {
           detail: `${describeDispatcher(options.config)}${adopted}`,
           stop: () => dispatcher.stop(),

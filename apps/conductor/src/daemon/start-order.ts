@@ -49,6 +49,8 @@ export async function startInOrder(
       onStep(step.name, started.detail);
     } catch (error) {
       await stopAll();
+      // It says itself what could not be started.
+      if (error instanceof ConductorError && error.code === 'daemon-running') throw error;
       const reason = error instanceof Error ? error.message : String(error);
       throw new ConductorError('start-failed', `Cannot start ${step.name}: ${reason}`, {
         cause: error,

@@ -17,6 +17,7 @@ import { promisify } from 'node:util';
 
 import { ConductorError } from '../errors.ts';
 import { readToken } from '../http/token.ts';
+import { isNodeSupported } from '../node-version.ts';
 import { ensureStateDir } from '../state-dir.ts';
 import { formatBytes } from '../terminal/bytes.ts';
 import { formatDuration } from '../duration.ts';
@@ -39,8 +40,7 @@ export const MACHINE_CHECKS: readonly Check[] = [
  * @param version - such as `24.1.0`
  */
 export function judgeNode(version: string): Finding {
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  if ((major === 22 && minor >= 18) || major >= 24) return { status: 'ok', detail: `Node ${version}` };
+  if (isNodeSupported(version)) return { status: 'ok', detail: `Node ${version}` };
   return { status: 'bad', detail: `Node ${version}`, mend: 'Install Node 22.18, or 24 or newer.' };
 }
 

@@ -54,6 +54,7 @@ export const HTTP_STATUS: Readonly<Record<ConductorErrorCode, number>> = {
   'claim-refused': 409,
   'attempt-left': 500,
   'not-a-repository': 409,
+  'git-missing': 500,
   'log-not-found': 404,
   'daemon-running': 409,
   'daemon-not-found': 404,

@@ -86,7 +86,7 @@ export function createRunRoutes(place: RecordPlace, streams: EventStreams): Fast
     mountRaw(app, raw.readPatch, async ({ params }, reply) => {
       const changes = await readRunChanges(await requireRun(index, params.run), clock);
       void reply.type(raw.readPatch.contentType);
-      return changes.openPatch(config.settings.tmpDir);
+      return changes.openPatch();
     });
     mountRaw(app, raw.followRun, async ({ params, query }, reply, headers) => {
       const { channel = 'combined', live = true, tail } = query;

@@ -4,8 +4,7 @@ import type { FastifyPluginAsync } from 'fastify';
 import { DEFAULT_LIMIT } from '../api/endpoint.ts';
 import * as api from '../api/state-endpoints.ts';
 import type { LiveConfig } from '../daemon/live-config.ts';
-import { ConductorError } from '../errors.ts';
-import { findGitPlace } from '../git-place.ts';
+import { findGitPlace, noGitPlace } from '../git-place.ts';
 import { parseCursor } from '../record/cursor.ts';
 import type { RecordPlace } from '../record/record-place.ts';
 import { readForecast, readSimulation } from '../record/slots.ts';
@@ -71,11 +70,8 @@ async function worktreePlace({ config, store, clock }: RecordPlace): Promise<Tas
   const { rootDir, settings } = config;
   const git = await findGitPlace(rootDir);
   if (git !== undefined) return { repoRoot: git.repoRoot, store, settings, clock };
-  throw new ConductorError(
-    'not-a-repository',
-    `Cannot list work trees: "${rootDir}" is not in a git repository, expected one`,
-    { hint: 'Work trees are made for jobs with `worktree`, which need a repository.' },
-  );
+  const hint = 'Work trees are made for jobs with `worktree`, which need a repository.';
+  throw await noGitPlace('Cannot list work trees', rootDir, hint);
 }
 
 const HOUR_MS = 3_600_000;

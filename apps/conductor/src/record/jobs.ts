@@ -4,11 +4,12 @@ import { z } from 'zod';
 
 import { toEnqueueRequest } from '../enqueue-request.ts';
 import { ConductorError } from '../errors.ts';
-import { requireDefinition } from '../job-config.ts';
+import { requireDefinition } from '../job-lookup.ts';
 import { suggest } from '../suggest.ts';
 import { toAttemptView, toEnqueueView, toJobView } from '../views/job-views.ts';
 import type { AttemptListView, EnqueueView, JobListView, PauseView } from '../views/types.ts';
 import { parseCursor } from './cursor.ts';
+import { explainWaiting } from '../waiting.ts';
 import type { RecordPlace } from './record-place.ts';
 
 /** Which jobs, and how many of them. */
@@ -70,18 +71,29 @@ export async function readAttempts(
  * @throws ConductorError with code `job-unknown`
  */
 export async function enqueueJob(
-  { config, store }: RecordPlace,
+  { config, store, clock }: RecordPlace,
   name: string,
   request: { readonly key: string; readonly watermark?: number | undefined; readonly input?: unknown },
 ): Promise<EnqueueView> {
   const { key, watermark, input } = request;
   const definition = requireDefinition(config.jobs, name);
-  const result = await store.enqueue({
-    ...toEnqueueRequest(definition, key),
-    ...(watermark !== undefined && { watermark }),
-    ...(input !== undefined && { payload: { input: jsonValue.parse(input) } }),
-  });
-  return toEnqueueView(name, key, result);
+  const { before, result } = await store.transaction((tx) => ({
+    before: tx.get(name, key),
+    result: tx.enqueue({
+      ...toEnqueueRequest(definition, key),
+      ...(watermark !== undefined && { watermark }),
+      ...(input !== undefined && { payload: { input: jsonValue.parse(input) } }),
+    }),
+  }));
+  const replacesInput = result.isRaised && input !== undefined && hasInputThatWaits(before);
+  const waiting = await explainWaiting(store, name, key, definition, clock.nowMs());
+  return toEnqueueView(name, key, { ...result, replacesInput }, waiting);
+}
+
+/** Whether nobody has claimed the newest input of a job yet. */
+function hasInputThatWaits(job: Job | undefined): boolean {
+  if (job?.payload === undefined || !job.isDirty) return false;
+  return job.status !== 'running' || job.inputWatermark !== job.claimedWatermark;
 }
 
 /**

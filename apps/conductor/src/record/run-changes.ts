@@ -2,11 +2,7 @@
  * What a run changed in its work tree: the difference between the record taken before its first instruction and its
  * newest one. Without a record of the start, as when that capture was given up, the commit it was compared with counts.
  */
-import { createReadStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 
 import {
   type CheckpointDiff,
@@ -27,12 +23,8 @@ import { openPatch } from './runs.ts';
 export interface RunChanges {
   /** As `runs diff --json` and the API show it; asks the repository. */
   view(): Promise<RunDiffView>;
-  /**
-   * The patch, exact to the byte; asks the repository only when no record holds it as it is.
-   *
-   * @param tmpDir - where it is put together then; the system's when empty
-   */
-  openPatch(tmpDir: string): Promise<Readable>;
+  /** The patch, exact to the byte; asks the repository only when no record holds it as it is. */
+  openPatch(): Promise<Readable>;
 }
 
 /**
@@ -55,12 +47,10 @@ export async function readRunChanges(run: RunSummary, clock: Clock): Promise<Run
       const { diffStat, files } = toCheckpointDiffView(runId, [startSeq, end.seq], await compare());
       return { runId, startSeq, diffStat, files, checkpoint: toGitDiffView(end) };
     },
-    openPatch: async (tmpDir) => {
+    openPatch: async () => {
       // What is recorded against the same tree is the answer already, and needs no repository.
       const isRecorded = start === undefined || start.tree === end.baseTree;
-      const patch = isRecorded
-        ? openPatch(end, records)
-        : await writeAndOpen(await compare(), tmpDir === '' ? tmpdir() : tmpDir);
+      const patch = isRecorded ? openPatch(end, records) : writeAndOpen(await compare());
       return patch === undefined ? Readable.from([]) : Readable.from(withoutHeader(patch));
     },
   };
@@ -75,19 +65,14 @@ function findStart(records: readonly CheckpointRecord[], seq: unknown): GitDiffR
   return records.filter((record) => record.type === 'git_diff').find((record) => record.seq === seq);
 }
 
-async function writeAndOpen(diff: CheckpointDiff, tmpDir: string): Promise<Readable> {
-  const directory = await mkdtemp(path.join(tmpDir, 'conductor-diff-'));
-  const remove = (): Promise<void> => rm(directory, { recursive: true, force: true });
-  try {
-    const file = path.join(directory, 'changes.patch');
-    await diff.writePatch(file);
-    const patch = createReadStream(file);
-    patch.once('close', () => void remove());
-    return patch;
-  } catch (error) {
-    await remove();
-    throw error;
-  }
+/** What fails on the way fails the stream. */
+function writeAndOpen(diff: CheckpointDiff): Readable {
+  const patch = new PassThrough();
+  diff.writePatch(patch).then(
+    () => patch.end(),
+    (error: unknown) => patch.destroy(error instanceof Error ? error : new Error(String(error))),
+  );
+  return patch;
 }
 
 /** Before the first file stand the names of the trees and git's raw list of files, which say nothing to people. */

@@ -52,6 +52,8 @@ export interface RunIndex {
    * @throws LoggingError when there is one and it cannot be read
    */
   find(selector: string): Promise<RunSummary | undefined>;
+  /** The runs of a task, in the order in which they began; none when there is no such task. */
+  ofTask(taskId: string): Promise<readonly RunSummary[]>;
   /** The ids of all runs, which reads every task's directory. */
   allRunIds(): Promise<readonly string[]>;
 }
@@ -167,6 +169,9 @@ export function createRunIndex(runsDir: string, clock: Clock): RunIndex {
       return (
         byId ?? newestOf(tasks.filter(({ taskId }) => taskId === selector || jobOfTask(taskId) === selector))
       );
+    },
+    async ofTask(taskId) {
+      return (await runIds(taskId)).map((runId) => read(taskId, runId)).toReversed();
     },
     async allRunIds() {
       const ids: string[] = [];

@@ -115,12 +115,25 @@ export async function readCheckpointDiff(
  * @param record - the checkpoint
  * @param records - all of its run: an unchanged one has no files of its own, those of the one it equals stand for it
  * @returns `undefined` when nothing changed
+ * @throws ConductorError with code `checkpoint-unknown` when the one it equals is not there
  */
 export function openPatch(record: GitDiffRecord, records: readonly CheckpointRecord[]): Readable | undefined {
-  const diffs = records.filter((each) => each.type === 'git_diff');
-  const holder = diffs.find((each) => each.seq === record.unchangedSince) ?? record;
+  const holder = requireHolder(record, records);
   const patch = holder.files.find((file) => file.format === 'git-patch');
   return patch === undefined ? undefined : createReadStream(path.join(holder.directory, patch.fileName));
+}
+
+function requireHolder(record: GitDiffRecord, records: readonly CheckpointRecord[]): GitDiffRecord {
+  const { unchangedSince, runId, seq } = record;
+  if (unchangedSince === undefined) return record;
+  const diffs = records.filter((each) => each.type === 'git_diff');
+  const holder = diffs.find((each) => each.seq === unchangedSince);
+  if (holder !== undefined) return holder;
+  throw new ConductorError(
+    'checkpoint-unknown',
+    `Cannot read the patch of checkpoint "${seq}" of run "${runId}": it equals checkpoint "${unchangedSince}", which cannot be read`,
+    { hint: `conductor checkpoints verify ${runId}` },
+  );
 }
 
 /**

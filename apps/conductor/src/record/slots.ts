@@ -2,17 +2,15 @@
 import { simulate } from '@conductor-run/timed-jobs';
 
 import { createJobScheduler } from '../daemon/job-scheduler.ts';
+import { look } from '../daemon/watch-look.ts';
 import { watchSlotName } from '../daemon/watchers.ts';
 import { ConductorError } from '../errors.ts';
+import type { JobDefinition } from '../job-config.ts';
+import { isNeverDueAgain } from '../job-lookup.ts';
 import { toAttemptView } from '../views/job-views.ts';
-import {
-  toForecastSlotView,
-  toSimulationView,
-  toSlotAnswerView,
-  toSlotView,
-  toWaitingView,
-} from '../views/slot-views.ts';
+import { toForecastSlotView, toSimulationView, toSlotAnswerView, toSlotView } from '../views/slot-views.ts';
 import type { ForecastView, SimulationView, WhyView } from '../views/types.ts';
+import { toWaitingView } from '../views/waiting-view.ts';
 import { explainWaiting } from '../waiting.ts';
 import { DEFAULT_KEY } from '../wire.ts';
 import { requireJob } from './jobs.ts';
@@ -80,7 +78,27 @@ export async function readWhy(
     upcoming: upcoming.map(toForecastSlotView),
     attempts: (await store.attempts(name, key, { limit: MAX_ATTEMPTS })).map(toAttemptView),
     answer,
+    problem: definition === undefined ? null : await findProblem(place, definition),
   };
+}
+
+/** What keeps a schedule or a watch from ever making the job due. Commands of watches are not run to find out. */
+async function findProblem(
+  { config, store, clock }: RecordPlace,
+  job: JobDefinition,
+): Promise<string | null> {
+  if (isNeverDueAgain(job, clock.nowMs())) return 'its schedule has no slot to come';
+  if (job.watch?.kind !== 'git') return null;
+  const { rootDir, settings } = config;
+  const { stateDir, timedJobsSettleDelayMs: settleDelayMs } = settings;
+  const signal = AbortSignal.timeout(GIT_PATIENCE_MS);
+  try {
+    const env = process.env;
+    await look(job, job.watch, { rootDir, stateDir, store, env, clock, settleDelayMs, signal });
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 /**
@@ -141,6 +159,7 @@ export async function readSimulation(
   return toSimulationView(fromMs, toMs, result);
 }
 
+const GIT_PATIENCE_MS = 5_000;
 const MAX_SLOTS = 10;
 const MAX_ATTEMPTS = 5;
 const MAX_UPCOMING = 3;

@@ -13,6 +13,16 @@ export interface WantedLog {
   readonly sinceMs: number | undefined;
 }
 
+/** Where logs come from. */
+export interface LogSource {
+  /** The runs to print that there are by now, in the order in which they began. */
+  readonly runs: () => Promise<readonly { readonly runId: string; readonly stepName: string }[]>;
+  /** Prints what is wanted of one of them, to its end when it is followed. */
+  readonly print: (runId: string, wanted: WantedLog, signal: AbortSignal) => Promise<void>;
+  /** Whether more runs may begin, once those there are have ended. */
+  readonly hasMoreToCome: () => boolean;
+}
+
 /** One line; with `--json` one document, for a log has no end to wait for. */
 export function printLogLine(context: Context, line: LogLineView, hasTimestamps: boolean): void {
   if (context.json) context.printJsonLine(logLineView, line);

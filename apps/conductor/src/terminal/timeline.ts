@@ -6,6 +6,8 @@ export interface TimelineRow {
   readonly label: string;
   /** Instants to mark, UTC ms. */
   readonly marks: readonly { readonly atMs: number; readonly isSkipped: boolean }[];
+  /** Behind it nobody has looked, UTC ms; unset when `marks` are all. */
+  readonly knownUntilMs?: number;
 }
 
 /** The span to draw, and how wide. */
@@ -21,7 +23,7 @@ export interface TimelineOptions {
 
 /**
  * Draws rows over a common axis of UTC hours or days. A cell shows how many marks fall into it: `•`, 2 to 9, `#` for
- * more; `·` when all of them are skipped.
+ * more; `·` when all of them are skipped, `…` where nobody has looked.
  *
  * @param rows - top to bottom
  * @param options - the span and the width
@@ -42,6 +44,9 @@ export function formatTimeline(rows: readonly TimelineRow[], options: TimelineOp
   return [...lines, ...axisLines].map((line) => `${line.trimEnd()}\n`).join('');
 }
 
+/** What the cells mean, in one line. */
+export const TIMELINE_LEGEND = '• once, 2 to 9 so often, # more often, · skipped, … not looked at';
+
 function cellsOf(row: TimelineRow, width: number, columnOf: (atMs: number) => number, paint: Paint): string {
   const ran = Array.from({ length: width }, () => 0);
   const skipped = Array.from({ length: width }, () => 0);
@@ -50,8 +55,10 @@ function cellsOf(row: TimelineRow, width: number, columnOf: (atMs: number) => nu
     const counts = isSkipped ? skipped : ran;
     if (column >= 0 && column < width) counts[column] = (counts[column] ?? 0) + 1;
   }
+  const known = row.knownUntilMs === undefined ? width : columnOf(row.knownUntilMs);
   return ran
     .map((count, column) => {
+      if (column > known) return paint('dim', '…');
       if (count === 0) return (skipped[column] ?? 0) > 0 ? paint('warn', '·') : ' ';
       return paint('good', count === 1 ? '•' : count <= 9 ? String(count) : '#');
     })

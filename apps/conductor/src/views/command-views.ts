@@ -2,6 +2,7 @@
 import { z } from 'zod';
 
 import * as checkpoints from './checkpoint-views.ts';
+import { failureView } from './failure-view.ts';
 import * as jobs from './job-views.ts';
 import * as nodes from './node-views.ts';
 import * as runs from './run-views.ts';
@@ -57,12 +58,21 @@ export const COMMAND_VIEWS: Readonly<Record<string, z.ZodType>> = {
   'store import': upkeep.importView,
   'store prune': upkeep.pruneStoreView,
   'config show': upkeep.configView,
+  'config schema': z.record(z.string(), z.unknown()).describe('The JSON Schema of conductor.yaml'),
   'config check': upkeep.configCheckView,
   completion: upkeep.completionView,
 };
 
 /** Commands that print one document a line, for as long as there is something to tell. */
 export const LINE_COMMANDS: ReadonlySet<string> = new Set(['start', 'runs logs', 'logs']);
+
+/** The file of what any command prints with `--json` when it fails, in place of its own document. */
+export const FAILURE_FILE = 'error.json';
+
+/** The JSON Schema of what any command prints with `--json` when it fails. */
+export function failureJsonSchema(): Readonly<Record<string, unknown>> {
+  return { title: 'conductor … --json, of a command that fails', ...z.toJSONSchema(failureView) };
+}
 
 /** The file of a command's JSON Schema, such as `jobs-list.json`. */
 export function schemaFile(command: string): string {

@@ -1,5 +1,6 @@
 /** The config as `config show` and the HTTP API show it. Invariant: the value of a secret is never in it. */
-import { type Config, HIDDEN } from '../config.ts';
+import { HIDDEN } from '../config-issues.ts';
+import type { Config } from '../config.ts';
 import { SETTINGS, settingKeys } from '../settings.ts';
 import type { ConfigView } from './types.ts';
 

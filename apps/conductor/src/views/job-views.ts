@@ -2,6 +2,7 @@
 import type { Attempt, EnqueueResult, Job } from '@conductor-run/job-store';
 import type { z } from 'zod';
 
+import type { Waiting } from '../waiting.ts';
 import type {
   AttemptListView,
   AttemptView,
@@ -13,6 +14,7 @@ import type {
   PauseView,
 } from './types.ts';
 import { anyJson, atMs, count, flag, listOf, nextCursor, oneOf, orNull, text, view, whole } from './view.ts';
+import { toWaitingView, waitingView } from './waiting-view.ts';
 
 /** The states of a job. */
 export const JOB_STATUSES = ['pending', 'running', 'done', 'error', 'cancelled'] as const;
@@ -117,6 +119,8 @@ export const enqueueView: z.ZodType<EnqueueView> = view<EnqueueView>('EnqueueVie
   jobId: whole('Its number in the store'),
   isRaised: flag('Whether the watermark went up; it never goes down'),
   watermark: count('What it is now'),
+  replacesInput: flag('Whether an input that waited is lost to this one; another key keeps both'),
+  waiting: waitingView,
 });
 
 /** Shows a job. */
@@ -172,6 +176,11 @@ export function toAttemptView(attempt: Attempt): AttemptView {
 }
 
 /** Shows what enqueuing did. */
-export function toEnqueueView(name: string, keyOfJob: string, result: EnqueueResult): EnqueueView {
-  return { job: name, key: keyOfJob, ...result };
+export function toEnqueueView(
+  name: string,
+  keyOfJob: string,
+  result: EnqueueResult & Pick<EnqueueView, 'replacesInput'>,
+  waiting: Waiting,
+): EnqueueView {
+  return { job: name, key: keyOfJob, ...result, waiting: toWaitingView(waiting) };
 }

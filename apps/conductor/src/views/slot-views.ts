@@ -3,7 +3,6 @@ import type { Slot } from '@conductor-run/job-store';
 import type { ForecastSlot, SimulationResult, SlotAnswer } from '@conductor-run/timed-jobs';
 import type { z } from 'zod';
 
-import type { Waiting } from '../waiting.ts';
 import { attemptView } from './job-views.ts';
 import type {
   ForecastSlotView,
@@ -12,40 +11,14 @@ import type {
   SimulationView,
   SlotAnswerView,
   SlotView,
-  WaitingView,
   WatchView,
   WhyView,
 } from './types.ts';
 import { atMs, count, listOf, mapOf, oneOf, orNull, text, view, whole } from './view.ts';
-
-/** What a job may wait for. */
-const WAITING_STATES = [
-  'already_running',
-  'up_to_date',
-  'retry_pending',
-  'retry_exhausted',
-  'concurrency_limit',
-  'not_due',
-  'paused',
-  'cancelled',
-  'not_found',
-  'ready',
-  'no_daemon',
-  'older_config',
-  'no_room',
-  'not_configured',
-] as const;
+import { waitingView } from './waiting-view.ts';
 
 const job = text('The job');
 const key = text('Which one of its kind');
-
-/** What a job waits for. */
-const waitingView: z.ZodType<WaitingView> = view<WaitingView>('WaitingView', 'What a job waits for', {
-  state: oneOf(WAITING_STATES, "The store's refusal, or why a job that may start has not"),
-  text: text('One sentence'),
-  untilMs: orNull(atMs('When to look again')),
-  hint: orNull(text('What would change it')),
-});
 
 const slotView: z.ZodType<SlotView> = view<SlotView>('SlotView', 'A slot that was decided', {
   schedule: text('The schedule: the job, or its watch'),
@@ -106,6 +79,9 @@ export const whyView: z.ZodType<WhyView> = view<WhyView>('WhyView', 'Why a job r
   upcoming: listOf(forecastSlotView, 'Its next slots'),
   attempts: listOf(attemptView, 'Its last attempts, oldest first'),
   answer: orNull(slotAnswerView, 'What became of the slot that was asked for with --at; null without'),
+  problem: orNull(
+    text('What keeps its schedule or watch from ever making it due, one sentence; null when nothing does'),
+  ),
 });
 
 /** `forecast`. */
@@ -137,11 +113,6 @@ export const simulationView: z.ZodType<SimulationView> = view<SimulationView>(
     schedules: listOf(simulatedScheduleView, 'One for each job with a schedule'),
   },
 );
-
-/** Shows what a job waits for. */
-export function toWaitingView({ state, text: sentence, untilMs, hint }: Waiting): WaitingView {
-  return { state, text: sentence, untilMs: untilMs ?? null, hint: hint ?? null };
-}
 
 /** Shows a slot. */
 export function toSlotView({ schedule, slotMs, decision, reason, decidedAtMs, term }: Slot): SlotView {

@@ -143,9 +143,11 @@ export interface ConfigCheckView {
   /** Always true. */
   readonly isUsable: boolean;
   /** The config file, absolute. */
-  readonly configPath: string | null;
+  readonly configPath: string;
   /** The jobs of the config. */
   readonly jobs: readonly string[];
+  /** What can be used and is hardly meant. */
+  readonly warnings: readonly string[];
 }
 
 /** What is in force. */
@@ -216,6 +218,10 @@ export interface EnqueueView {
   readonly isRaised: boolean;
   /** What it is now. */
   readonly watermark: number;
+  /** Whether an input that waited is lost to this one; another key keeps both. */
+  readonly replacesInput: boolean;
+  /** What a job waits for. */
+  readonly waiting: WaitingView;
 }
 
 /** An export of the store. */
@@ -224,6 +230,26 @@ export interface ExportView {
   readonly path: string;
   /** Its lines. */
   readonly lines: number;
+}
+
+/** Why a command failed. */
+export interface FailureErrorView {
+  /** A stable word: one of conductor's or a package's error codes, or that of the operating system, such as EACCES. */
+  readonly code: string;
+  /** One sentence; also on stderr. */
+  readonly message: string;
+  /** What to do next, one sentence. */
+  readonly hint: string | null;
+  /** More for programs; empty when there is nothing to add. */
+  readonly details: Readonly<Record<string, unknown>>;
+  /** The exit code of the command. */
+  readonly exitCode: number;
+}
+
+/** A command that failed, in place of its own document. */
+export interface FailureView {
+  /** Why a command failed. */
+  readonly error: FailureErrorView;
 }
 
 /** A file that differs. */
@@ -1246,6 +1272,8 @@ export interface WhyView {
   readonly attempts: readonly AttemptView[];
   /** What became of the slot that was asked for with --at; null without. */
   readonly answer: SlotAnswerView | null;
+  /** What keeps its schedule or watch from ever making it due, one sentence; null when nothing does. */
+  readonly problem: string | null;
 }
 
 /** Work trees of tasks, one page. */

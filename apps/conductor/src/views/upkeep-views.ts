@@ -56,8 +56,9 @@ export const configCheckView: z.ZodType<ConfigCheckView> = view<ConfigCheckView>
   'A config that can be used; one that cannot is an error',
   {
     isUsable: flag('Always true'),
-    configPath: orNull(text('The config file, absolute')),
+    configPath: text('The config file, absolute'),
     jobs: listOf(text('A job'), 'The jobs of the config'),
+    warnings: listOf(text('One sentence'), 'What can be used and is hardly meant'),
   },
 );
 
