@@ -177,7 +177,7 @@ export function releaseOne(
   return row === undefined ? LEASE_LOST : { outcome: 'released', status: parseEndedRow(row).status };
 }
 
-/** @internal Extends a lease. */
+/** @internal Makes a lease end that long from now. */
 export function heartbeatOne(
   context: FinishContext,
   lease: Lease,

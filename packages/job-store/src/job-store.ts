@@ -56,13 +56,14 @@ export interface JobWrites {
    */
   claimNext(request: ClaimNextRequest): readonly Lease[];
   /**
-   * Extends a lease to at least `leaseMs` from now; never shortens it.
+   * Makes a lease end `leaseMs` from now. That is earlier than before when `leaseMs` is smaller than it was, or when the
+   * wall clock was set back: otherwise a dead owner would keep the job for as long as the clock had been ahead.
    *
    * @param lease - the lease, also one that came from another process
    * @param leaseMs - in ms, at least 1
    */
   heartbeat(lease: Lease, leaseMs: number): HeartbeatResult;
-  /** Extends many leases in one transaction; the answers are in the same order. */
+  /** `heartbeat` for many leases in one transaction; the answers are in the same order. */
   heartbeatMany(leases: readonly Lease[], leaseMs: number): readonly HeartbeatResult[];
   /** Keeps the run directory or the node with the current attempt, so that others find it after a crash. */
   setAttemptRun(lease: Lease, run: AttemptRun): AttemptRunResult;

@@ -29,8 +29,8 @@ export function formatTransferRecord(record: TransferRecord): string {
   return JSON.stringify({ table: record.table, row: record.row });
 }
 
-/** @internal Checks the first line; throws with code `transfer-invalid`. */
-export function requireTransferHeader(line: string): void {
+/** Checks the first line; throws with code `transfer-invalid`. */
+function requireTransferHeader(line: string): void {
   parseLine(header, line, 1);
 }
 
@@ -47,8 +47,8 @@ export function formatTransferEnd(records: number): string {
   return JSON.stringify({ records });
 }
 
-/** @internal Parses any line between the first and the last; throws with code `transfer-invalid`. */
-export function parseTransferRecord(line: string, lineNumber: number): TransferRecord {
+/** Parses any line between the first and the last; throws with code `transfer-invalid`. */
+function parseTransferRecord(line: string, lineNumber: number): TransferRecord {
   const { table, row } = parseLine(record, line, lineNumber);
   const { error } = TRANSFER_ROWS[table].safeParse(row);
   if (error === undefined) return { table, row };
