@@ -59,6 +59,8 @@ export interface ConfigInput {
   readonly flags: Readonly<Record<string, string | boolean | undefined>>;
   /** Value of `--config`. */
   readonly configPath?: string | undefined;
+  /** Whether to go without what the file says, because it cannot be understood: the place is the same. Default false. */
+  readonly isFileIgnored?: boolean;
 }
 
 /**
@@ -69,7 +71,8 @@ export interface ConfigInput {
  */
 export function loadConfig(input: ConfigInput): Config {
   const configPath = findConfigFile(input.cwd, input.configPath);
-  const { content, digest } = configPath === undefined ? NO_FILE : readConfigFile(configPath);
+  const { content, digest } =
+    configPath === undefined || input.isFileIgnored === true ? NO_FILE : readConfigFile(configPath);
   const file = validate(content, configPath ?? '');
   requireUsedKeys(file.jobs, file.concurrencyKeys, configPath ?? '');
   const config = resolveConfig(input, configPath, file, digest);

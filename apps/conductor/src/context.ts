@@ -75,10 +75,11 @@ export function withApiOption(command: Command): Command {
  *
  * @param io - the outside world
  * @param options - what commander parsed, camel-case
+ * @param isFileIgnored - whether to go without what the config file says
  * @throws ConductorError as `loadConfig` does
  */
-export function createContext(io: CliIo, options: CliOptions): Context {
-  const readConfig = (): Config => loadConfig(toConfigInput(io, options));
+export function createContext(io: CliIo, options: CliOptions, isFileIgnored = false): Context {
+  const readConfig = (): Config => loadConfig({ ...toConfigInput(io, options), isFileIgnored });
   return contextOf(io, options, readConfig(), readConfig);
 }
 

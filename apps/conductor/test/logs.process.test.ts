@@ -75,7 +75,7 @@ describe('conductor runs logs', () => {
 
     const result = await scratch.conductor('runs', 'logs', 'nothing-like-this');
 
-    expect(result.exitCode).toBe(1);
+    expect(result.exitCode).toBe(2);
     expect(result.stderr).toContain('Cannot find run "nothing-like-this"');
   });
 });

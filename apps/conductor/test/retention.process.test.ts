@@ -107,7 +107,7 @@ describe('conductor worktrees', () => {
 
     expect((JSON.parse(dry.stdout) as { removed: unknown[] }).removed).toHaveLength(2);
     expect(afterDry).toBe(3);
-    expect(stdout).toContain('removed 1 work tree,');
+    expect(stdout).toContain('removed 1 work tree, ');
     expect(stdout).toContain('changed or untracked files');
     expect(
       (JSON.parse(listed.stdout) as { worktrees: { taskId: string; isTaskLive: boolean }[] }).worktrees.map(

@@ -8,7 +8,7 @@ import { createConductorClient } from '../client.ts';
 import {
   type CliOptions,
   type Context,
-  createReadingContext,
+  createContext,
   withApiOption,
   withCommonOptions,
 } from '../context.ts';
@@ -35,22 +35,39 @@ export function addReloadCommand(program: Command, io: CliIo, finish: (exitCode:
         .addHelpText('after', '\nExample:\n  conductor config check && conductor reload'),
     ),
   ).action(async (options: CliOptions) => {
-    // A file that cannot be understood is for the daemon to judge: here it only says where the daemon is.
-    const context = createReadingContext(io, options);
-    const daemons = await reloadAll(context);
+    const { context, problem } = createPlace(io, options);
+    const daemons = await reloadAll(context, problem);
     if (context.json) context.printJson(reloadListView, { daemons });
     else for (const each of daemons) context.print(`${describe(context, each)}\n`);
     finish(exitCodeOf(daemons));
   });
 }
 
-async function reloadAll(context: Context): Promise<readonly ReloadView[]> {
+/** A file that cannot be understood is for the daemon to judge: here it only says where the daemon is. */
+function createPlace(
+  io: CliIo,
+  options: CliOptions,
+): { readonly context: Context; readonly problem: ConductorError | undefined } {
+  try {
+    return { context: createContext(io, options), problem: undefined };
+  } catch (error) {
+    if (!(error instanceof ConductorError) || error.code !== 'config-invalid') throw error;
+    return { context: createContext(io, options, true), problem: error };
+  }
+}
+
+async function reloadAll(
+  context: Context,
+  problem: ConductorError | undefined,
+): Promise<readonly ReloadView[]> {
   const named = remoteClient(context);
   if (named !== undefined) return [await named.reload()];
   const { settings } = context.config;
   const places = findApis(settings);
   const token = readToken(context.config);
   if (places.length === 0 || token === undefined) {
+    // Where the daemon is may be what the file could not say.
+    if (problem !== undefined) throw problem;
     throw new ConductorError(
       'daemon-not-found',
       places.length === 0
