@@ -58,6 +58,6 @@ describe('conductor enqueue', () => {
     // What the run under way has read is not lost.
     expect(during).toBe('slow: watermark 3, due after the run under way\n');
     expect(again).toContain('the input replaces the one that waited');
-    expect(beside).toContain('waits for another one of its kind to end: at most 1 run at once');
+    expect(beside).toContain('at most 1 of its kind');
   });
 });

@@ -29,7 +29,7 @@ describe('conductor runs prune', () => {
 
     expect(dry.exitCode).toBe(0);
     expect(before).toContain('refs/conductor/');
-    expect(pruned.stdout).toContain('removed 1 runs');
+    expect(pruned.stdout).toContain('removed 1 run, ');
     expect(scratch.git('for-each-ref', 'refs/conductor')).toBe('');
   });
 
@@ -43,7 +43,7 @@ describe('conductor runs prune', () => {
     const free = await scratch.conductor('runs', 'prune', '--max-runs', '0');
 
     expect(locked.stdout).toContain('removed 0 runs');
-    expect(free.stdout).toContain('removed 1 runs');
+    expect(free.stdout).toContain('removed 1 run, ');
     expect(scratch.git('for-each-ref', 'refs/conductor')).toBe('');
   });
 
@@ -53,6 +53,6 @@ describe('conductor runs prune', () => {
 
     const pruned = await scratch.conductor('runs', 'prune', '--max-runs', '0');
 
-    expect(pruned.stdout).toContain('removed 1 runs');
+    expect(pruned.stdout).toContain('removed 1 run, ');
   });
 });
