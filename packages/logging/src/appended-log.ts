@@ -46,7 +46,7 @@ export function createAppendedLog(options: AppendedLogOptions): LineTarget & { o
     if (current !== undefined) closeSync(current.fd);
     current = next;
     ({ size } = next);
-    isTorn = !endsWithNewline(next, size);
+    isTorn = isLeftTorn(next, size);
     return next;
   };
 
@@ -67,7 +67,7 @@ export function createAppendedLog(options: AppendedLogOptions): LineTarget & { o
     let opened = current;
     if (opened === undefined || there === undefined || !isSameFile(opened, there)) opened = open();
     else size = Number(there.size);
-    if (isTorn) isTorn = !endsWithNewline(opened, size);
+    if (isTorn) isTorn = isLeftTorn(opened, size);
     lookedAtMs = nowMs;
     if (!opened.isRegular || size === 0 || size + length <= maxBytes || nowMs < rotatesAtMs) return opened;
     rotate(opened, nowMs);
@@ -124,6 +124,19 @@ function openForAppend(file: string): OpenFile {
   }
 }
 
+/**
+ * A line that another process is writing may be seen in part, as far as the end of a page: what has no end now and has one
+ * in a moment was never torn.
+ */
+function isLeftTorn(opened: OpenFile, size: number): boolean {
+  if (endsWithNewline(opened, size)) return false;
+  for (let look = 0; look < TORN_LOOKS; look += 1) {
+    Atomics.wait(NEVER_NOTIFIED, 0, 0, 1);
+    if (endsWithNewline(opened, fstatSync(opened.fd).size)) return false;
+  }
+  return true;
+}
+
 function endsWithNewline({ fd, isRegular }: OpenFile, size: number): boolean {
   if (!isRegular || size === 0) return true;
   const last = Buffer.alloc(1);
@@ -132,6 +145,9 @@ function endsWithNewline({ fd, isRegular }: OpenFile, size: number): boolean {
 }
 
 const NEWLINE = Buffer.from('\n');
+/** A ms each. */
+const TORN_LOOKS = 5;
+const NEVER_NOTIFIED = new Int32Array(new SharedArrayBuffer(4));
 /** How long lines may go to a file that another process has moved away. Readers rely on it. */
 const LOOK_EVERY_MS = 1_000;
 const ROTATE_AGAIN_MS = 1_000;
