@@ -2,7 +2,7 @@
  * What an envelope tells of a run beside how it ended: the end of its output, how much there was, what it left behind.
  * Invariant: none of it can keep the run from being closed. What cannot be read is left out, and worker.log says so.
  */
-import { createReadStream } from 'node:fs';
+import { createReadStream, readFileSync, statSync } from 'node:fs';
 
 import { openRun } from '@conductor-run/logging';
 
@@ -109,12 +109,18 @@ function sayMissing(session: StepSession, what: string, why: string): void {
 export async function countChunks(path: string): Promise<ChunkCounts> {
   const counts = { stdout: 0, stderr: 0 };
   let rest = '';
-  for await (const block of createReadStream(path, { highWaterMark: TIMELINE_BLOCK_BYTES })) {
-    const text = rest + (block as Buffer).toString('latin1');
+  const take = (block: Buffer): void => {
+    const text = rest + block.toString('latin1');
     counts.stdout += text.split(CHUNK_MARKS.stdout).length - 1;
     counts.stderr += text.split(CHUNK_MARKS.stderr).length - 1;
     // Too short for a whole mark, long enough for one that the end of the block cuts.
     rest = text.slice(1 - CHUNK_MARKS.stdout.length);
+  };
+  // Of a short one, each turn of the thread pool would cost more than all of it.
+  if (statSync(path).size <= SHORT_BYTES) take(readFileSync(path));
+  else {
+    for await (const block of createReadStream(path, { highWaterMark: TIMELINE_BLOCK_BYTES }))
+      take(block as Buffer);
   }
   return counts;
 }
@@ -124,3 +130,4 @@ const MAX_PROBLEMS_SAID = 3;
 /** Of the same length. */
 const CHUNK_MARKS = { stdout: '"channel":"stdout"', stderr: '"channel":"stderr"' } as const;
 const TIMELINE_BLOCK_BYTES = 1024 * 1024;
+const SHORT_BYTES = 64 * 1024;
