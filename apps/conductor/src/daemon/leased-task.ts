@@ -41,7 +41,7 @@ import { placeOf, toLease } from './left-task.ts';
 export async function runLeasedTask(lease: Lease, options: DaemonOptions): Promise<TaskOutcome> {
   const job = requireJob(lease, options);
   const { kind, key, token, attempt, watermark } = lease;
-  options.logger.info({ job: kind, key, token, attempt, watermark }, 'job.claimed');
+  options.logger.info({ job: kind, key, leaseToken: token, attempt, watermark }, 'job.claimed');
   const given = parseJobInput(kind, lease.payload);
   if (given.arcp !== undefined && given.arcp.version !== job.version) {
     return refuseVersion(lease, given.arcp.version, job.version, options);
@@ -285,7 +285,7 @@ async function follow(
   await acknowledge();
   const { taskId, recorded, summary } = outcome;
   logger.info(
-    { job: lease.kind, key: lease.key, token: lease.token, taskId, recorded, summary },
+    { job: lease.kind, key: lease.key, leaseToken: lease.token, taskId, recorded, summary },
     'job.recorded',
   );
   taskBell.ring(lease);
