@@ -26,14 +26,26 @@ export function describeIssue(issue: z.core.$ZodIssue, file: unknown, schema: un
     (at, key) => (isRecord(at) ? at[String(key)] : undefined),
     file,
   );
-  const shown =
-    value === undefined ? 'missing' : isSecret(where) ? HIDDEN : JSON.stringify(value, showServerOnly);
+  const shown = show(where, value);
   // A record says of a bad key that it is one, not what it would have to be.
   const nested = issue.code === 'invalid_key' ? issue.issues[0]?.message : undefined;
   if (nested !== undefined) return [`"${where}" cannot be a name, ${nested}`];
   const wanted = issue.code === 'invalid_type' ? issue.message.replace(ZOD_TYPE, wantedType) : issue.message;
   return [`"${where === '' ? 'the file' : where}" is ${shown}, ${wanted}`];
 }
+
+/** A value that says what it is: of what holds others, only their names or their number. */
+function show(where: string, value: unknown): string {
+  if (value === undefined) return 'missing';
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (isRecord(value)) return `{${Object.keys(value).join(', ')}}`;
+  const isAddress = typeof value === 'string' && URL.canParse(value);
+  const isHidden = isSecret(where) || (HOLDS_SECRETS.test(where) && !isAddress);
+  return isHidden ? HIDDEN : JSON.stringify(value, showServerOnly);
+}
+
+/** What a step's variables are set to, and where a webhook goes. */
+const HOLDS_SECRETS = /^jobs\.[^.]+\.(?:env\.set|notify\.webhook)(?:\.|$)/;
 
 /** What is meant by a key that is none: the nearest one, or what we have in its place. */
 function hintAtKey(key: string, keyPath: readonly PropertyKey[], schema: unknown): string {

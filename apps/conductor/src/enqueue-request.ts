@@ -16,6 +16,15 @@ export function toEnqueueRequest(job: JobDefinition, key: string): EnqueueReques
     retries: job.retry.max,
     priority: job.priority,
     // The store keeps a key it is not told about: one that was taken out of the config is replaced by the job's own.
-    concurrencyKey: job.concurrencyKey?.name ?? job.name,
+    concurrencyKey: job.concurrencyKey?.name ?? ownKey(job.name),
   };
+}
+
+/**
+ * The concurrency key of a job that has none in the config: no key of the config can be called so, and nothing limits it.
+ *
+ * @param name - the job
+ */
+export function ownKey(name: string): string {
+  return `job:${name}`;
 }

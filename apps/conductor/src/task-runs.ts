@@ -89,8 +89,14 @@ async function dropSnapshots(paths: RunPaths, clock: Clock): Promise<boolean> {
     directory: checkpointsDir,
     clock,
   });
-  const { unreachable } = await manager.prune({});
-  return unreachable.every(({ repository }) => !existsSync(repository));
+  try {
+    const { unreachable } = await manager.prune({});
+    return unreachable.every(({ repository }) => !existsSync(repository));
+  } catch {
+    // A record that cannot be read, or not be rewritten since the disk is full, must keep neither its run nor the others:
+    // room is what is wanted. Its refs may stay behind.
+    return true;
+  }
 }
 
 /** Tasks that have not ended: jobs at work, and runs that are under way or cannot be read. */

@@ -105,9 +105,12 @@ export async function adoptRun(
  * is called by now (decision 056).
  */
 export function isForeign(meta: RunMeta, host: Host): boolean {
-  if (meta.host === host.name || meta.host === '') return false;
   const bootId = parseIdentity(meta.versions?.[PREPARED_BY])?.bootId;
-  return bootId === undefined || bootId !== host.processes.bootId();
+  const ours = host.processes.bootId();
+  // Of this boot's first pid namespace, seen from a later one: its processes may live, and we cannot see them.
+  if (bootId !== undefined && ours?.startsWith(`${bootId} `) === true) return true;
+  if (meta.host === host.name || meta.host === '') return false;
+  return bootId === undefined || bootId !== ours;
 }
 
 /** Whether this process is the run's owner; false when the run cannot be read, or is not there. */

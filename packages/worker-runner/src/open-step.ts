@@ -19,7 +19,8 @@ import { createHost, type Host } from './host.ts';
 import { identifyProcess, type ProcessIdentity } from './process-table.ts';
 import type { CheckedRequest } from './request-schema.ts';
 import { claimRun, writePlan, type RunPlan } from './run-record.ts';
-import { createPauseSwitch, openSession, type PauseSwitch, type StepSession } from './step-session.ts';
+import { createPauseSwitch, type PauseSwitch } from './pause-switch.ts';
+import { openSession, type StepSession } from './step-session.ts';
 import { silentLogger, type Logger, type StepSink } from './step-sink.ts';
 
 /** What every way of running a step shares. */

@@ -1,6 +1,7 @@
 /** The two executors that start no process: one that only records, and one that calls a function. */
 import { messageOf } from './errors.ts';
 import type { StepContext, StepExit, WorkerExecutor } from './executor.ts';
+import { whyNotToStart } from './process-executor.ts';
 import { isExitCode } from './exit-schema.ts';
 
 /** Records the run and stops: the outcome is `prepared`. Whoever executes it later does so under another run id. */
@@ -23,7 +24,8 @@ export function createFunctionExecutor(run: StepFunction): WorkerExecutor {
 
 async function executeFunction(run: StepFunction, context: StepContext): Promise<StepExit> {
   await context.checkpointAtStart();
-  if (context.signal.aborted) return { how: 'not-started' };
+  const refusal = whyNotToStart(context);
+  if (refusal !== undefined) return refusal;
   context.started();
   const done = callFunction(run, context);
   const abandoned = new AbortController();

@@ -94,7 +94,8 @@ async function executeProcess(context: StepContext): Promise<StepExit> {
   if (command.failure !== undefined) return notStarted(command.failure.message);
 
   await context.checkpointAtStart();
-  if (context.signal.aborted) return { how: 'not-started' };
+  const refusal = whyNotToStart(context);
+  if (refusal !== undefined) return refusal;
   const stdin = request.stdin === undefined ? undefined : openStdin(runDir, request.stdin);
   try {
     using stdout = writer.output('stdout').openForChild();
@@ -112,6 +113,15 @@ async function executeProcess(context: StepContext): Promise<StepExit> {
 
 /** Stays open for as long as this process lives: the steps after this one read on from where it ended. */
 const OWN_STDIN = 0;
+
+/**
+ * Asked right before anything is started: while the start was captured the step may have been called off, or, with us
+ * standing still, given up by the guard, which does not look at it again.
+ */
+export function whyNotToStart(context: StepContext): StepExit | undefined {
+  if (context.signal.aborted) return { how: 'not-started' };
+  return wasEndedByGuard(context.writer.paths.runDir) ? { how: 'lost', reason: 'lease_lost' } : undefined;
+}
 
 function notStarted(text: string): StepExit {
   return { how: 'not-started', reason: 'not_startable', text };

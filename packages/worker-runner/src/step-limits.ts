@@ -16,6 +16,8 @@ export interface StepLimitsOptions {
   readonly clock: Clock;
   /** When the step started, on the clock's monotonic time, in ms. */
   readonly startedMonotonicMs: number;
+  /** Whether its process runs already, as that of an adopted step. */
+  readonly isStarted: boolean;
   /** stdout.log and stderr.log. */
   readonly outputPaths: readonly string[];
   /** Called when a limit is reached; may be called for more than one. */
@@ -28,6 +30,8 @@ export interface StepLimitsOptions {
 
 /** Limits at work. */
 export interface StepLimitsWatch {
+  /** The step's process begins now: from now on it has to give a sign of life. */
+  noteStarted(): void;
   /** The step reported something. */
   noteEvent(): void;
   /** The step reported its result: from now on only the drain time is left. */
@@ -98,8 +102,12 @@ export function watchLimits(options: StepLimitsOptions): StepLimitsWatch {
       options.onExceeded({ reason: 'timeout', text: `${timeoutSec} s` }),
     );
   }
-  if (startTimeoutSec !== undefined) after(startTimeoutSec, startedMonotonicMs, checkStart);
+  const awaitSign = (fromMs: number): void => {
+    if (startTimeoutSec !== undefined && !isStopped) after(startTimeoutSec, fromMs, checkStart);
+  };
+  if (options.isStarted) awaitSign(startedMonotonicMs);
   return {
+    noteStarted: () => awaitSign(clock.monotonicMs()),
     noteEvent() {
       eventCount += 1;
     },

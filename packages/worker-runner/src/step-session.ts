@@ -13,6 +13,7 @@ import { openEventChannel, type EventChannel, type EventChannelOptions } from '.
 import type { EndRequest, StepContext } from './executor.ts';
 import type { Host } from './host.ts';
 import type { StepStatements } from './outcome.ts';
+import type { PauseSwitch } from './pause-switch.ts';
 import type { CheckedRequest } from './request-schema.ts';
 import { watchLimits, type StepLimitsWatch } from './step-limits.ts';
 import type { StepEvent } from './step-events.ts';
@@ -28,35 +29,6 @@ export type RunnerEventType =
   | 'stragglers_ended'
   | 'function_abandoned'
   | 'runner_warning';
-
-/** Hands requests for a pause from the writer, which exists first, to the executor, which can grant them. */
-export interface PauseSwitch {
-  /** Asks for a pause, or its end. Remembered until somebody connects. */
-  ask(isPaused: boolean): void;
-  /** Connects the one who can. */
-  connect(pause: (isPaused: boolean) => void): void;
-}
-
-/**
- * Makes an unconnected switch.
- *
- * @param isPaused - whether the step stands still; `undefined` for one whose former owner may have left it paused
- */
-export function createPauseSwitch(isPaused: boolean | undefined): PauseSwitch {
-  let asked = isPaused;
-  let connected: ((isPaused: boolean) => void) | undefined;
-  return {
-    ask(wanted) {
-      if (wanted === asked) return;
-      asked = wanted;
-      connected?.(wanted);
-    },
-    connect(pause) {
-      connected = pause;
-      if (asked !== undefined && asked !== isPaused) pause(asked);
-    },
-  };
-}
 
 /** What a session is made of. */
 export interface SessionOptions {
@@ -171,6 +143,7 @@ export function openSession(options: SessionOptions): StepSession {
     request,
     clock,
     startedMonotonicMs: options.startedMonotonicMs,
+    isStarted: options.isAdopted,
     outputPaths: [writer.paths.stdoutPath, writer.paths.stderrPath],
     onExceeded: (exceeded) => {
       // A limit is a first reason, never a second cancel.
@@ -256,17 +229,37 @@ function createContext(options: SessionOptions, parts: Parts): StepContext {
     hurry: parts.hurrying.signal,
     started(process) {
       const details = process === undefined ? {} : { pid: process.pid };
+      parts.limits.noteStarted();
       parts.note('worker_started', 'The step was started', details);
       const patch = { status: 'running' as const, ...(process === undefined ? {} : { process }) };
       writer.updateState(patch).catch((error: unknown) => reportUnwritable(options, error));
     },
     report: (event) => parts.channel.report(event),
     warn: parts.warn,
-    checkpointAtStart: () => parts.capture('start'),
+    async checkpointAtStart() {
+      if (request.checkpoint.mode === 'capture' && request.runtime.repoRoot !== undefined)
+        await captureStart(parts);
+    },
     checkpointBeforeKill: () => parts.capture('before_kill'),
     sampleWith: (sample) => parts.limits.sampleWith(sample),
     pauseWith: (pause) => options.pauseSwitch.connect(pause),
   };
+}
+
+/**
+ * A step that is called off does not wait for the picture. The turn afterwards belongs to timers that are overdue when
+ * this process stood still, the lease's among them: they come before anything is started.
+ */
+async function captureStart({ ending, capture }: Parts): Promise<void> {
+  const { signal } = ending;
+  const isCalledOff = new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await Promise.race([capture('start'), isCalledOff]);
+  await new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 type Said = {

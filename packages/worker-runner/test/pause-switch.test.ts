@@ -1,7 +1,7 @@
 /** A step is stopped and continued only when that changes something; a step left paused by a dead owner goes on. */
 import { describe, expect, test } from 'vitest';
 
-import { createPauseSwitch } from '../src/step-session.ts';
+import { createPauseSwitch } from '../src/pause-switch.ts';
 
 describe('the pause switch', () => {
   test('given a new step, when it is asked to go on, nobody touches it: it may have stopped itself', () => {

@@ -71,7 +71,7 @@ function findThere(client: ConductorClient, selector: string): FoundDiff {
 /** What a run changed, for people. */
 function describeChanges(context: Context, { startSeq, diffStat, files, checkpoint }: RunDiffView): string {
   const since = startSeq === null ? (checkpoint.baseCommit ?? 'the empty tree') : 'the run began';
-  const lines = files.map(
+  const lines = (files ?? []).map(
     ({ path, status, insertions, deletions }) =>
       `  ${status}  ${stripControl(path)}  ${context.paint('dim', insertions === null ? 'binary' : `+${insertions} -${deletions ?? 0}`)}\n`,
   );

@@ -111,11 +111,27 @@ function addBackup(store: Command, io: CliIo): void {
   ).action(async (file: string, options: CliOptions) => {
     const context = createContext(io, options);
     const target = path.resolve(io.cwd, file);
+    await requireReplaceable(target);
     await withStore(context, (open) => open.backup(target));
     if (context.json) context.printJson(backupView, { path: target });
     else context.print(`${target}\n`);
   });
 }
+
+/** A backup takes the place of the one before; nothing else is overwritten. */
+async function requireReplaceable(target: string): Promise<void> {
+  if (!existsSync(target)) return;
+  await using file = await openFile(target, 'r');
+  const { buffer } = await file.read(Buffer.alloc(SQLITE_MAGIC.length), 0, SQLITE_MAGIC.length, 0);
+  if (buffer.toString('latin1') === SQLITE_MAGIC) return;
+  throw new ConductorError(
+    'usage',
+    `Cannot write "${target}": it exists already and is no backup, expected no file here or an earlier backup`,
+  );
+}
+
+/** The first bytes of every SQLite file (sqlite.org/fileformat.html, 1.3.1). */
+const SQLITE_MAGIC = 'SQLite format 3\0';
 
 function addExport(store: Command, io: CliIo): void {
   withCommonOptions(

@@ -4,6 +4,8 @@
  * comes after us finds it.
  */
 
+import path from 'node:path';
+
 import type { Job, Lease } from '@conductor-run/job-store';
 import { resolveRunPaths, type RunPaths } from '@conductor-run/logging';
 import {
@@ -92,10 +94,15 @@ export async function adoptTasks(options: DaemonOptions): Promise<readonly LeftT
     runs = await adoptRuns(runsDir, { keeper, clock: options.io.clock, isWanted });
     for (const run of runs) if (!locksByTask.has(run.paths.taskId)) run.detach?.();
     const running = await store.list({ status: 'running', limit: 1_000 });
-    const jobsByTaskDir = new Map(running.jobs.map((job) => [job.runDir, job]));
+    // By the task's id: the runs directory may have been spelled otherwise when the job was claimed.
+    const jobsByTask = new Map(
+      running.jobs.flatMap((job) =>
+        job.runDir === undefined ? [] : [[path.basename(job.runDir), job] as const],
+      ),
+    );
     return [...locksByTask].flatMap(([taskId, lock]) => {
       const ofTask = runs.filter(({ paths }) => paths.taskId === taskId);
-      const task = takeTask(lock, ofTask, jobsByTaskDir.get(taskDirOf(config.settings, taskId)), options);
+      const task = takeTask(lock, ofTask, jobsByTask.get(taskId), options);
       return task === undefined ? [] : [task];
     });
   } catch (error) {

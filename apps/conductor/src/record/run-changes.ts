@@ -6,6 +6,7 @@ import { PassThrough, Readable } from 'node:stream';
 
 import {
   type CheckpointDiff,
+  CheckpointError,
   type CheckpointRecord,
   diffCheckpoints,
   type GitDiffRecord,
@@ -21,7 +22,7 @@ import { openPatch } from './runs.ts';
 
 /** The two records, and how their trees differ. */
 export interface RunChanges {
-  /** As `runs diff --json` and the API show it; asks the repository. */
+  /** As `runs diff --json` and the API show it; asks the repository, and goes by the record alone when that is gone. */
   view(): Promise<RunDiffView>;
   /** The patch, exact to the byte; asks the repository only when no record holds it as it is. */
   openPatch(): Promise<Readable>;
@@ -32,8 +33,8 @@ export interface RunChanges {
  *
  * @param run - the run
  * @param clock - the time
- * @throws ConductorError with code `checkpoint-unknown`. What asks the repository throws CheckpointError with code
- * `snapshot-unavailable` when neither it nor the run directory holds a tree any more
+ * @throws ConductorError with code `checkpoint-unknown`. A patch that has to be computed throws CheckpointError with code
+ * `not-a-repository` or `snapshot-unavailable` when there is nothing left to compute it from
  */
 export async function readRunChanges(run: RunSummary, clock: Clock): Promise<RunChanges> {
   const { runId, checkpointsDir } = run.paths;
@@ -44,8 +45,15 @@ export async function readRunChanges(run: RunSummary, clock: Clock): Promise<Run
   const startSeq = start?.seq ?? null;
   return {
     view: async () => {
-      const { diffStat, files } = toCheckpointDiffView(runId, [startSeq, end.seq], await compare());
-      return { runId, startSeq, diffStat, files, checkpoint: toGitDiffView(end) };
+      const checkpoint = toGitDiffView(end);
+      try {
+        const { diffStat, files } = toCheckpointDiffView(runId, [startSeq, end.seq], await compare());
+        return { runId, startSeq, diffStat, files, checkpoint };
+      } catch (error) {
+        if (!(error instanceof CheckpointError) || !UNREACHABLE.has(error.code)) throw error;
+        // The record by itself knows how much differs from its base, not from the start.
+        return { runId, startSeq: null, diffStat: end.diffStat, files: null, checkpoint };
+      }
     },
     openPatch: async () => {
       // What is recorded against the same tree is the answer already, and needs no repository.
@@ -91,4 +99,6 @@ async function* withoutHeader(patch: Readable): AsyncGenerator<Buffer, void, und
   }
 }
 
+/** Without its repository a tree can be known no more. */
+const UNREACHABLE: ReadonlySet<string> = new Set(['not-a-repository', 'snapshot-unavailable']);
 const FIRST_FILE = '\ndiff --git ';

@@ -176,7 +176,7 @@ export const runDiffView: z.ZodType<RunDiffView> = view<RunDiffView>(
       ),
     ),
     diffStat: diffStatView,
-    files: listOf(fileDiffView, 'By path'),
+    files: orNull(listOf(fileDiffView, 'By path; null when the repository is gone')),
     checkpoint: gitDiffView,
   },
 );

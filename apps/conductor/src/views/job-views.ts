@@ -2,6 +2,7 @@
 import type { Attempt, EnqueueResult, Job } from '@conductor-run/job-store';
 import type { z } from 'zod';
 
+import { ownKey } from '../enqueue-request.ts';
 import type { Waiting } from '../waiting.ts';
 import type {
   AttemptListView,
@@ -135,7 +136,7 @@ export function toJobView(job: Job): JobView {
     lastSuccessWatermark: job.lastSuccessWatermark,
     claimedWatermark: job.claimedWatermark ?? null,
     priority: job.priority,
-    concurrencyKey: job.concurrencyKey ?? null,
+    concurrencyKey: job.concurrencyKey === ownKey(job.kind) ? null : (job.concurrencyKey ?? null),
     attempt: job.attempt,
     failedAttempts: job.failedAttempts,
     retriesLeft: job.retriesLeft,

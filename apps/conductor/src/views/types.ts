@@ -836,8 +836,8 @@ export interface RunDiffView {
   readonly startSeq: number | null;
   /** The size of a change. */
   readonly diffStat: DiffStatView;
-  /** By path. */
-  readonly files: readonly FileDiffView[];
+  /** By path; null when the repository is gone. */
+  readonly files: readonly FileDiffView[] | null;
   /** A checkpoint of a work tree. */
   readonly checkpoint: GitDiffView;
 }
